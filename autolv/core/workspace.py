@@ -1,0 +1,82 @@
+"""The only code that spells a path under the four data folders."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from autolv.core.errors import WorkspaceError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check_name(name: str, what: str) -> str:
+    """Return ``name`` if it is safe as a folder's name, else raise ``WorkspaceError``."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise WorkspaceError(
+            f"{what} {name!r} cannot be a folder's name.",
+            remedy="Use letters, digits, '-', '_' and '.', beginning with a letter or digit.",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folders ``raw_data``, ``plans``, ``preprocessed`` and ``results`` under one root."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path | str) -> Workspace:
+        """Return the workspace at ``root``, which must be an existing folder."""
+        path = Path(root).expanduser().resolve()
+        if not path.is_dir():
+            raise WorkspaceError(
+                f"the workspace root {path} is not an existing folder.", remedy="Create it, or name another with --root."
+            )
+        return cls(path)
+
+    def raw(self, dataset: str) -> Path:
+        """Where a dataset's images, labels, ``dataset.json`` and ``cases.csv`` lie (nnU-Net's raw layout)."""
+        return self.root / "raw_data" / check_name(dataset, "the dataset")
+
+    def plans(self, dataset: str) -> Path:
+        """Where a dataset's fingerprint, plan and splits lie."""
+        return self.root / "plans" / check_name(dataset, "the dataset")
+
+    def fingerprint_file(self, dataset: str) -> Path:
+        """The dataset's fingerprint."""
+        return self.plans(dataset) / "fingerprint.json"
+
+    def plan_file(self, dataset: str) -> Path:
+        """The dataset's plan."""
+        return self.plans(dataset) / "plan.json"
+
+    def splits_file(self, dataset: str) -> Path:
+        """The dataset's splits."""
+        return self.plans(dataset) / "splits.json"
+
+    def check_file(self, dataset: str) -> Path:
+        """The dataset check's report."""
+        return self.plans(dataset) / "check.json"
+
+    def cache(self, dataset: str, block_hash: str) -> Path:
+        """Where the cases preprocessed with one preprocessing block are kept; deleting it loses time only."""
+        return self.root / "preprocessed" / check_name(dataset, "the dataset") / block_hash
+
+    def run(self, dataset: str, run: str) -> Path:
+        """Everything trained on a dataset under one name of training choices."""
+        return self.root / "results" / check_name(dataset, "the dataset") / check_name(run, "the run")
+
+    def configuration(self, dataset: str, run: str, configuration: str) -> Path:
+        """The folds of one configuration."""
+        return self.run(dataset, run) / check_name(configuration, "the configuration")
+
+    def fold(self, dataset: str, run: str, configuration: str, fold: int) -> Path:
+        """One trained fold."""
+        return self.configuration(dataset, run, configuration) / f"fold_{fold}"
+
+    def model(self, dataset: str, run: str) -> Path:
+        """The self-contained model folder that ``autolv_find_best_config`` writes."""
+        return self.run(dataset, run) / "model"

@@ -1,0 +1,78 @@
+"""What a dataset looks like: measured per case, then combined. All triples are (z, y, x)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from autolv.schema.record import NanFloat, Record
+
+FloatTriple = tuple[float, float, float]
+NanTriple = tuple[NanFloat, NanFloat, NanFloat]
+IntTriple = tuple[int, int, int]
+
+
+class Intensity(Record):
+    """Mean, standard deviation and percentiles of some voxels' intensity; all NaN where there are none."""
+
+    mean: NanFloat
+    sd: NanFloat
+    p005: NanFloat  # 0.5th percentile
+    p50: NanFloat
+    p995: NanFloat  # 99.5th percentile
+
+
+class CaseFingerprint(Record):
+    """One case. ``heart_*`` describe the box around all labelled voxels; NaN where nothing is labelled.
+
+    ``heart_centre`` is the box's centre as a fraction of the field of view (0 to 1 along z, y, x); ``slices`` counts the
+    slices in which a structure occurs. ``image_hash`` is that of the voxels on their grid, so that one image that stands
+    under two names is found. ``axes`` tells how the file's axes were taken: e.g. ``"kji"`` reversed storage order.
+    """
+
+    case: str
+    patient: str
+    phase: Literal["ED", "ES"] | None
+    group: str | None
+    image_hash: str
+    shape: IntTriple
+    spacing_mm: FloatTriple
+    orientation: str
+    nonzero_box_shape: IntTriple
+    intensity: Intensity
+    foreground_intensity: Intensity
+    heart_extent_mm: NanTriple
+    heart_centre: NanTriple
+    heart_slices: int
+    volume_ml: dict[str, float]
+    slices: dict[str, int]
+
+
+class Spread(Record):
+    """Minimum, 10th percentile, median, 90th percentile and maximum of a quantity over cases."""
+
+    minimum: NanFloat
+    p10: NanFloat
+    median: NanFloat
+    p90: NanFloat
+    maximum: NanFloat
+
+
+class Fingerprint(Record):
+    """A whole dataset. ``twins`` lists patients that share an image; they must stay in one fold."""
+
+    version: Literal[1] = 1
+    dataset: str
+    labels: dict[str, int]
+    structures: tuple[str, ...]
+    cases: tuple[CaseFingerprint, ...]
+    patients: int
+    groups: dict[str, int]  # patients per group
+    phases: dict[str, int]  # cases per phase
+    spacing_mm: tuple[Spread, Spread, Spread]
+    shape: tuple[Spread, Spread, Spread]
+    heart_extent_mm: tuple[Spread, Spread, Spread]
+    heart_offset_mm: tuple[Spread, Spread, Spread]  # absolute distance of the heart's centre from the field's
+    intensity: Intensity
+    foreground_intensity: Intensity
+    volume_ml: dict[str, Spread]
+    twins: tuple[tuple[str, ...], ...] = ()

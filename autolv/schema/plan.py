@@ -1,0 +1,139 @@
+"""The plan: everything that preprocessing, networks and training read, written out in full, with a reason per number.
+
+Spatial tuples are (z, y, x) for 3D configurations and (y, x) for 2D ones.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from autolv.schema.record import Record
+
+Ints = tuple[int, ...]
+
+
+class Preprocessing(Record):
+    """The only block on which the preprocessed cache depends.
+
+    ``in_plane_spacing_mm`` is (y, x). ``slice_spacing_mm`` ``None`` keeps each stack's own slices. ``normalisation``:
+    ``zscore`` takes each volume's own mean and standard deviation; ``percentile_zscore`` clips to its 0.5th and 99.5th
+    percentiles first. Orders are spline orders (3 cubic, 1 linear).
+    """
+
+    in_plane_spacing_mm: tuple[float, float]
+    slice_spacing_mm: float | None
+    normalisation: Literal["zscore", "percentile_zscore"]
+    image_order: Literal[1, 3]
+    label_order: Literal[0, 1]
+    crop_to_nonzero: bool
+
+
+class Network(Record):
+    """What a network is built from. One entry of ``features``, ``kernels``, ``strides``, ``blocks`` per stage.
+
+    ``strides[0]`` is all ones; ``strides[s]`` is the downsampling on entering stage s. ``blocks`` counts the convolutions
+    (residual V-Net: those of the residual stage) per encoder stage, ``decoder_blocks`` per decoder stage (one fewer).
+    ``heads`` is the number of deep-supervision outputs, finest first (the lowest decoder stage has none).
+    """
+
+    architecture: str
+    patch: Ints
+    in_channels: int
+    classes: int
+    features: Ints
+    kernels: tuple[Ints, ...]
+    strides: tuple[Ints, ...]
+    blocks: Ints
+    decoder_blocks: Ints
+    heads: int
+
+    @property
+    def dimensions(self) -> int:
+        """2 or 3."""
+        return len(self.patch)
+
+    @property
+    def stages(self) -> int:
+        """The number of resolutions."""
+        return len(self.features)
+
+    @property
+    def downsampling(self) -> Ints:
+        """The product of all strides, per axis."""
+        total = [1] * self.dimensions
+        for stride in self.strides:
+            total = [t * s for t, s in zip(total, stride, strict=True)]
+        return tuple(total)
+
+    @model_validator(mode="after")
+    def _check(self) -> Network:
+        n = len(self.features)
+        if not (len(self.kernels) == len(self.strides) == len(self.blocks) == n == len(self.decoder_blocks) + 1):
+            raise ValueError("features, kernels, strides, blocks (and decoder_blocks + 1) must have one entry per stage")
+        if self.dimensions not in (2, 3) or any(len(k) != self.dimensions for k in (*self.kernels, *self.strides)):
+            raise ValueError("patch, kernels and strides must have two axes or three")
+        if any(p % d for p, d in zip(self.patch, self.downsampling, strict=True)):
+            raise ValueError(f"patch {self.patch} must be a multiple of the downsampling {self.downsampling}")
+        if not 1 <= self.heads <= max(1, n - 1):
+            raise ValueError("heads must lie between 1 and the number of decoder stages")
+        return self
+
+
+class Training(Record):
+    """How a configuration is trained. ``epochs`` x ``iterations_per_epoch`` steps unless a time budget is given.
+
+    ``heart_fraction`` of the patches are placed about the heart, the others anywhere in the field of view.
+    """
+
+    batch_size: int
+    loss: str
+    deep_supervision_weights: tuple[float, ...]
+    optimiser: Literal["adamw", "sgd"]
+    learning_rate: float
+    weight_decay: float
+    momentum: float
+    warmup_fraction: float
+    schedule: Literal["cosine", "poly"]
+    gradient_clip: float
+    augmentation: str
+    mirror: bool
+    heart_fraction: float
+    epochs: int
+    iterations_per_epoch: int
+    expected_memory_gb: float
+    expected_minutes: float
+
+
+class Configuration(Record):
+    """One complete way to train. ``reasons`` explains numbers by their path, e.g. ``"network.patch"``."""
+
+    name: str
+    preprocessing: Preprocessing
+    network: Network
+    training: Training
+    reasons: dict[str, str]
+
+
+class Compute(Record):
+    """The compute that the plan was shaped for."""
+
+    device: Literal["cpu", "cuda", "mps"]
+    cores: int
+    memory_gb: float
+    time_budget_minutes: float | None
+
+
+class Plan(Record):
+    """All configurations of a dataset, and which one is recommended for the compute at hand."""
+
+    version: Literal[1] = 1
+    dataset: str
+    fingerprint_hash: str
+    labels: dict[str, int]
+    structures: tuple[str, ...]
+    compute: Compute
+    configurations: dict[str, Configuration]
+    recommended: str
+    recommended_reason: str

@@ -1,0 +1,104 @@
+"""Strict records to and from JSON, their hash, and the atomic writing of small files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+from autolv.core.errors import SchemaError
+
+R = TypeVar("R", bound="Record")
+
+# Undefined is NaN in memory and null on disk (JSON has no NaN).
+NanFloat = Annotated[
+    float,
+    BeforeValidator(lambda v: math.nan if v is None else v),
+    PlainSerializer(lambda v: None if math.isnan(v) else v, when_used="json"),
+]
+Migration = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=True)
+
+    def to_json(self) -> str:
+        """Return the record as indented JSON with a newline at the end."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def content_hash(self) -> str:
+        """Return the first 16 hexadecimal digits of the SHA-256 of the record's canonical JSON."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def from_json(kind: type[R], text: str, *, where: str, migrations: Mapping[int, Migration] | None = None) -> R:
+    """Return the record of ``kind`` in ``text``; ``where`` names the file in messages.
+
+    ``migrations[n]`` takes a record of version n to version n + 1; a record newer than ``kind`` knows is refused.
+    Raises ``SchemaError`` that names the key.
+    """
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SchemaError(
+            f"{where} is not valid JSON ({error}).", remedy="Delete it and run the command that writes it again."
+        ) from error
+    if isinstance(data, dict) and migrations is not None:
+        while data.get("version") in migrations:
+            data = migrations[data["version"]](data)
+    try:
+        return kind.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole record"
+        raise SchemaError(
+            f"{where}: {key}: {first['msg']} (got {_short(first['input'])}).",
+            remedy="Correct that key, or delete the file and run the command that writes it again.",
+        ) from error
+
+
+def read_record(kind: type[R], path: Path, *, migrations: Mapping[int, Migration] | None = None) -> R:
+    """Return the record of ``kind`` stored at ``path``; raises ``SchemaError`` if it cannot be read or is not valid."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaError(f"cannot read {path}: {error}.", remedy="Run the command that writes it again.") from error
+    return from_json(kind, text, where=str(path), migrations=migrations)
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write ``record`` to ``path`` as JSON, whole or not at all."""
+    write_text(path, record.to_json())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all: a temporary file beside it is synced, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
