@@ -23,11 +23,11 @@ class Measured(Record):
     trial: dict[str, float]  # candidate -> seconds per step
 
 
-class TrainingChoices(Record):
-    """Everything chosen for a run: the same run name with other choices is refused."""
+class RunChoices(Record):
+    """Everything chosen for a run, whatever the configuration and fold: the same run name with others is refused."""
 
-    configuration: Configuration
     plan_hash: str
+    splits_hash: str
     seed: int
     epochs: int | None
     time_budget_minutes: float | None
@@ -40,7 +40,8 @@ class RunRecord(Record):
     dataset: str
     run: str
     fold: int
-    choices: TrainingChoices
+    configuration: Configuration
+    choices: RunChoices
     labels: dict[str, int]
     structures: tuple[str, ...]
     train_patients: tuple[str, ...]

@@ -1,0 +1,118 @@
+"""The preprocessed cache: one file per case, keyed by the case's content and the preprocessing block."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolv.core.errors import DataError, PlanError
+from autolv.core.workspace import Workspace
+from autolv.imageio.store import StoredCase, read_stored, read_stored_record, write_stored
+from autolv.imageio.volumes import read_image, read_labels
+from autolv.parallel import run_each
+from autolv.preprocessing.forward import preprocess_image, preprocess_labels
+from autolv.preprocessing.key import case_key
+from autolv.schema.dataset import Case, Dataset
+from autolv.schema.plan import Preprocessing
+from autolv.schema.preprocessed import Box, PreprocessedCase
+
+_log = logging.getLogger(__name__)
+
+
+def fill_cache(workspace: Workspace, folder: Path, dataset: Dataset, block: Preprocessing, *, workers: int) -> int:
+    """Preprocess every training case whose stored result is missing or stale; return how many that were."""
+
+    def one(case: Case) -> bool:
+        path = stored_file(workspace, dataset, block, case)
+        key = _key(folder, dataset, block, case)
+        if _stored_key(path) == key:
+            return False
+        write_stored(path, preprocess_case(folder, dataset, block, case, key))
+        return True
+
+    done = run_each(one, dataset.training, name=lambda c: c.case, label="preprocess", workers=workers)
+    _log.info("preprocessed %d cases, %d were up to date: %s", sum(done), len(done) - sum(done),
+              workspace.cache(dataset.name, block.content_hash()))  # fmt: skip
+    return sum(done)
+
+
+def preprocess_case(folder: Path, dataset: Dataset, block: Preprocessing, case: Case, key: str) -> StoredCase:
+    """Return one case preprocessed from its raw files."""
+    schema = dataset.schema_
+    volume = read_image(folder / case.image)
+    labels = schema.to_internal(read_labels(folder / str(case.label)).array)
+    image, grid = preprocess_image(volume, block)
+    resampled = preprocess_labels(labels, grid, len(schema.structures) + 1, block.label_order)
+    counts = np.bincount(resampled.ravel(), minlength=len(schema.structures) + 1)
+    record = PreprocessedCase(
+        case=case.case,
+        patient=case.patient,
+        phase=case.phase,
+        group=case.group,
+        key=key,
+        grid=grid,
+        heart_box=_box(resampled),
+        label_voxels={name: int(counts[i + 1]) for i, name in enumerate(schema.structures)},
+    )
+    return StoredCase(image=image, labels=resampled, record=record)
+
+
+def load_cases(
+    workspace: Workspace, folder: Path, dataset: Dataset, block: Preprocessing, cases: Sequence[Case], *, workers: int
+) -> list[StoredCase]:
+    """Return the preprocessed ``cases``; one that is missing, or older than its raw files, is a ``PlanError``."""
+
+    def one(case: Case) -> StoredCase:
+        path = stored_file(workspace, dataset, block, case)
+        if not path.exists():
+            raise PlanError("is not preprocessed.", remedy=f"Run: autolv_plan_and_preprocess -d {dataset.name}")
+        stored = read_stored(path)
+        if stored.record.key != _key(folder, dataset, block, case):
+            raise PlanError(
+                "its image or labels changed after preprocessing.",
+                remedy=f"Run: autolv_plan_and_preprocess -d {dataset.name}",
+            )
+        return stored
+
+    return run_each(one, cases, name=lambda c: c.case, label="load", workers=workers)
+
+
+def stored_file(workspace: Workspace, dataset: Dataset, block: Preprocessing, case: Case) -> Path:
+    """Return where a case's preprocessed arrays are kept."""
+    return workspace.cache(dataset.name, block.content_hash()) / f"{case.case}.safetensors"
+
+
+def data_hash(cases: Sequence[StoredCase]) -> str:
+    """Return a hash of which contents were trained on: of all cases' keys in order."""
+    text = "\n".join(f"{stored.record.case} {stored.record.key}" for stored in cases)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _key(folder: Path, dataset: Dataset, block: Preprocessing, case: Case) -> str:
+    label = None if case.label is None else folder / case.label
+    return case_key(folder / case.image, label, dataset.labels, block)
+
+
+def _stored_key(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    try:
+        return read_stored_record(path).key
+    except DataError:
+        return None  # a damaged cache file is made again
+
+
+def _box(labels: NDArray[np.uint8]) -> Box | None:
+    """Return the box around all labelled voxels, ``None`` where nothing is labelled."""
+    sides = []
+    for axis in range(3):
+        present = np.flatnonzero(labels.any(axis=tuple(i for i in range(3) if i != axis)))
+        if present.size == 0:
+            return None
+        sides.append((int(present[0]), int(present[-1]) + 1))
+    return sides[0], sides[1], sides[2]

@@ -1,0 +1,63 @@
+"""Recipe of ``autolv_convert``: a source in any known layout becomes a raw dataset."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from autolv.core.errors import WorkspaceError
+from autolv.core.workspace import Workspace
+from autolv.datasets import CONVERTERS, ConvertOptions
+from autolv.pipeline.context import thread_count
+from autolv.schema.dataset import ConversionReport
+
+_log = logging.getLogger(__name__)
+
+
+def convert(
+    kind: str,
+    source: Path | str,
+    *,
+    dataset: str,
+    root: Path | str = ".",
+    workers: int | None = None,
+    overwrite: bool = False,
+    seed: int = 0,
+    labels: dict[str, int] | None = None,
+    image_pattern: str | None = None,
+    label_pattern: str | None = None,
+    table: Path | str | None = None,
+    patient_pattern: str | None = None,
+    patients: int = 20,
+    test_patients: int = 0,
+    frames: int | None = None,
+) -> ConversionReport:
+    """Convert ``source`` with the converter ``kind`` into ``raw_data/<dataset>`` and return what was found.
+
+    Raises ``DataError`` where the source is not what the converter expects, ``WorkspaceError`` where the dataset exists
+    and ``overwrite`` was not asked for.
+    """
+    workspace = Workspace.at(root)
+    converter = CONVERTERS.get(kind)
+    target = workspace.raw(dataset)
+    if target.exists() and any(target.iterdir()) and not overwrite:
+        raise WorkspaceError(
+            f"{target} exists already.", remedy="Choose another name with -d, or replace it with --overwrite."
+        )
+    options = ConvertOptions(
+        overwrite=overwrite,
+        workers=thread_count(workers),
+        seed=seed,
+        labels=labels,
+        image_pattern=image_pattern,
+        label_pattern=label_pattern,
+        table=None if table is None else Path(table),
+        patient_pattern=patient_pattern,
+        patients=patients,
+        test_patients=test_patients,
+        frames=frames,
+    )
+    report = converter.convert(Path(source), target, options)
+    _log.info("%s", report.to_text())
+    _log.info("next: autolv_plan_and_preprocess -d %s", dataset)
+    return report

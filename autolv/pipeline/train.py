@@ -1,0 +1,162 @@
+"""Recipe of ``autolv_train``: one configuration, one fold or all, resumed where it stopped, validated on whole volumes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autolv.core.errors import PlanError, TrainingError, WorkspaceError
+from autolv.core.workspace import Workspace
+from autolv.pipeline.cache import data_hash, load_cases
+from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
+from autolv.pipeline.fold import FoldJob, train_fold
+from autolv.pipeline.interrupt import stop_signals
+from autolv.pipeline.validate import validate_fold
+from autolv.schema.dataset import Dataset
+from autolv.schema.plan import Configuration, Plan
+from autolv.schema.record import read_record, write_record
+from autolv.schema.results import RunChoices, RunRecord
+from autolv.schema.splits import Splits
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What every fold of one call shares."""
+
+    workspace: Workspace
+    folder: Path
+    dataset: Dataset
+    plan: Plan
+    splits: Splits
+    configuration: Configuration
+    choices: RunChoices
+    run: str
+    device: str
+    workers: int
+    precision: str
+    compile_mode: str
+    overwrite: bool
+
+
+def train(
+    dataset: str,
+    *,
+    configuration: str | None = None,
+    fold: int | Literal["all"] = 0,
+    run: str = "default",
+    root: Path | str = ".",
+    device: str = "auto",
+    workers: int | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    time_budget_minutes: float | None = None,
+    precision: str = "auto",
+    compile: str = "auto",  # noqa: A002 - the flag's name
+    overwrite: bool = False,
+) -> tuple[Path, ...]:
+    """Train ``fold`` (or all, one after another) of ``configuration`` and predict its validation patients.
+
+    Without ``configuration`` the plan's recommended one is taken; without ``epochs`` and ``time_budget_minutes`` (per
+    fold) the plan's epochs. A fold that is finished is skipped, one that was interrupted goes on where it stopped.
+    Returns the folds' folders. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for other choices),
+    ``TrainingError``, ``Interrupted``.
+    """
+    if epochs is not None and time_budget_minutes is not None:
+        raise TrainingError("both --epochs and --time-budget were given.", remedy="Give one of them.")
+    workspace = Workspace.at(root)
+    folder, record = open_dataset(workspace, dataset)
+    plan = load_plan(workspace, dataset)
+    splits = load_splits(workspace, record)
+    chosen = pick_configuration(plan, configuration)
+    choices = RunChoices(
+        plan_hash=plan.content_hash(),
+        splits_hash=splits.content_hash(),
+        seed=seed,
+        epochs=epochs,
+        time_budget_minutes=time_budget_minutes,
+    )
+    _claim_run(workspace, dataset, run, choices)
+    request = _Request(
+        workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
+        choices=choices, run=run, device=device, workers=thread_count(workers), precision=precision,
+        compile_mode=compile, overwrite=overwrite,
+    )  # fmt: skip
+    numbers = range(len(splits.folds)) if fold == "all" else [fold]
+    done = []
+    with stop_signals() as stop_asked:
+        for number in numbers:
+            done.append(_one_fold(request, number, stop_asked=stop_asked))
+    _log.info("next: autolv_find_best_config -d %s%s", dataset, "" if run == "default" else f" --run {run}")
+    return tuple(done)
+
+
+def _claim_run(workspace: Workspace, dataset: str, run: str, choices: RunChoices) -> None:
+    """Write down what the run's name stands for, or refuse it where it stands for something else."""
+    path = workspace.run(dataset, run) / "choices.json"
+    if not path.exists():
+        write_record(choices, path)
+        return
+    before = read_record(RunChoices, path)
+    if before != choices:
+        differing = [name for name in RunChoices.model_fields if getattr(before, name) != getattr(choices, name)]
+        detail = ", ".join(f"{name} {getattr(before, name)} before, {getattr(choices, name)} now" for name in differing)
+        raise WorkspaceError(
+            f"the run {run!r} of {dataset} was begun with other choices: {detail}.",
+            remedy=f"Give this one a name of its own with --run, or delete {path.parent} to begin again.",
+        )
+
+
+def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool]) -> Path:
+    folds = request.splits.folds
+    if not 0 <= number < len(folds):
+        raise PlanError(
+            f"there is no fold {number}: {request.dataset.name} has {len(folds)} folds, 0 to {len(folds) - 1}.",
+            remedy="Name one of these with -f, or 'all'.",
+        )
+    name = request.configuration.name
+    place = request.workspace.fold(request.dataset.name, request.run, name, number)
+    record_file = place / "run.json"
+    record = read_record(RunRecord, record_file) if record_file.exists() and not request.overwrite else None
+    if record is not None and record.status == "validated":
+        _log.info("%s fold %d is finished: %s", name, number, place)
+        return place
+    patients = folds[number]
+    by_side = {
+        side: [case for case in request.dataset.training if case.patient in set(getattr(patients, side))]
+        for side in ("train", "validation")
+    }
+    if not by_side["train"]:
+        raise PlanError(f"fold {number} has no training cases.", remedy="Make the splits again with --overwrite.")
+    block = request.configuration.preprocessing
+    stored = {
+        side: load_cases(request.workspace, request.folder, request.dataset, block, cases, workers=request.workers)
+        for side, cases in by_side.items()
+    }
+    job = FoldJob(
+        place=place,
+        dataset=request.dataset,
+        run=request.run,
+        fold=number,
+        configuration=request.configuration,
+        choices=request.choices,
+        train_patients=patients.train,
+        validation_patients=patients.validation,
+        data_hash=data_hash([*stored["train"], *stored["validation"]]),
+        train_cases=stored["train"],
+        validation_cases=stored["validation"],
+        device=request.device,
+        precision=request.precision,
+        compile_mode=request.compile_mode,
+        overwrite=request.overwrite,
+    )
+    network, record = train_fold(job, record, stop_asked=stop_asked)
+    stored.clear()
+    validate_fold(network, record, place, request.folder, request.dataset, by_side["validation"])
+    write_record(record.model_copy(update={"status": "validated"}), record_file)
+    _log.info("%s fold %d done: %s", name, number, place)
+    return place

@@ -1,0 +1,126 @@
+"""The training loop, to be read top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from autolv.core.errors import Interrupted, TrainingError
+from autolv.runtime.device import autocast, memory_format
+from autolv.schema.plan import Training
+from autolv.training.sampler import Batch
+from autolv.training.schedule import learning_rate
+from autolv.training.state import TrainState
+
+Loss = Callable[[tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How steps are taken: on which device, in which precision and layout, how many, and how many make an epoch.
+
+    ``forward`` is the network, compiled or not.
+    """
+
+    device: torch.device
+    precision: str
+    channels_last: bool
+    forward: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+    total: int
+    per_epoch: int
+
+
+def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Training) -> torch.Tensor:
+    """Take one optimiser step on ``batch`` and return the loss, still on the device."""
+    layout = memory_format(batch.images.ndim - 2, channels_last=pace.channels_last)
+    images = batch.images.to(pace.device, memory_format=layout)
+    labels = batch.labels.to(pace.device)
+    with autocast(pace.device, pace.precision):
+        outputs = pace.forward(images)
+    value = loss(outputs, labels)
+    state.optimiser.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.gradient_clip)
+    state.optimiser.step()
+    return value.detach()
+
+
+def fit(
+    state: TrainState,
+    *,
+    batch_of: Callable[[int], Batch],
+    loss: Loss,
+    pace: Pace,
+    training: Training,
+    monitor: Callable[[], dict[str, float]],
+    on_epoch: Callable[[TrainState], None],
+    stop_asked: Callable[[], bool],
+) -> None:
+    """Train until ``pace.total`` iterations are done.
+
+    ``monitor`` returns what to add to an epoch's row of the history; ``on_epoch`` is called after each. Raises
+    ``Interrupted`` between two iterations once ``stop_asked`` says so (the caller saves), ``TrainingError`` when the
+    loss is not finite.
+    """
+    while state.iteration < pace.total:
+        begin = time.monotonic()
+        rate = learning_rate(training, state.iteration, pace.total)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        batch = batch_of(state.iteration)
+        value = float(step(state, batch, loss, pace, training))
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss became {value} at iteration {state.iteration}, with the cases {', '.join(set(batch.cases))}.",
+                remedy="Look at these images; then try --precision float32, or a lower learning rate in the plan.",
+            )
+        state.iteration += 1
+        state.loss_sum += value
+        if state.iteration % pace.per_epoch == 0 or state.iteration == pace.total:
+            _end_epoch(state, rate, pace, monitor, begin)
+            on_epoch(state)
+        else:
+            state.epoch_seconds += time.monotonic() - begin
+        if stop_asked() and state.iteration < pace.total:
+            raise Interrupted(
+                f"stopped as asked after iteration {state.iteration} of {pace.total}; the state is saved.",
+                remedy="Run the same command again to go on from there.",
+            )
+
+
+def _end_epoch(
+    state: TrainState, rate: float, pace: Pace, monitor: Callable[[], dict[str, float]], begin: float
+) -> None:
+    done = (state.iteration - 1) % pace.per_epoch + 1
+    row = {"epoch": float(len(state.history) + 1), "iteration": float(state.iteration)}
+    row |= {"loss": state.loss_sum / done, "learning_rate": rate} | monitor()
+    state.epoch_seconds += time.monotonic() - begin
+    row["seconds"] = state.epoch_seconds
+    state.seconds += state.epoch_seconds
+    state.history.append(row)
+    state.loss_sum = 0.0
+    state.epoch_seconds = 0.0
+
+
+@torch.no_grad()
+def monitor_dice(
+    network: torch.nn.Module, batches: Sequence[Batch], structures: Sequence[str], pace: Pace
+) -> dict[str, float]:
+    """Return ``{"dice_<structure>": ...}`` over all voxels of ``batches``; NaN where a structure does not occur."""
+    network.eval()
+    both = torch.zeros(len(structures), dtype=torch.float64)
+    sums = torch.zeros(len(structures), dtype=torch.float64)
+    for batch in batches:
+        with autocast(pace.device, pace.precision):
+            labels = network(batch.images.to(pace.device))[0].argmax(1).cpu()
+        for index in range(len(structures)):
+            predicted, reference = labels == index + 1, batch.labels == index + 1
+            both[index] += (predicted & reference).sum()
+            sums[index] += predicted.sum() + reference.sum()
+    network.train()
+    values = (2 * both / sums).tolist()  # 0 / 0 gives NaN: undefined
+    return {f"dice_{name}": value for name, value in zip(structures, values, strict=True)}

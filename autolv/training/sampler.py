@@ -1,0 +1,162 @@
+"""Batches for a training iteration, each a pure function of (seed, fold, iteration): resuming needs no loader state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autolv.augmentation import apply, draw, oversize
+from autolv.schema.plan import Network, Training
+from autolv.schema.preprocessed import Box
+
+_MONITOR_SLICES = 36  # enough for a Dice that follows the training, at about one per cent of an epoch's time
+_MONITOR_VOLUMES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingCase:
+    """A preprocessed case in memory: ``image`` float32 and ``labels`` uint8, both (z, y, x)."""
+
+    case: str
+    patient: str
+    image: torch.Tensor
+    labels: torch.Tensor
+    heart_box: Box | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """``images`` (n, 1, *patch) float32, ``labels`` (n, *patch) int64, and the cases they came from."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    cases: tuple[str, ...]
+
+
+class Sampler:
+    """Draws patches from cases in memory: every slice (2D) or case (3D) once per pass, in a new order each pass."""
+
+    def __init__(self, cases: Sequence[TrainingCase], network: Network, training: Training, *, seed: int) -> None:
+        if not cases:
+            raise ValueError("a sampler needs at least one case")
+        self._cases = tuple(cases)
+        self._patch = network.patch
+        self._training = training
+        self._seed = seed
+        self._gather = oversize(network.patch, training.augmentation)
+        if network.dimensions == 2:
+            items = [(c, z) for c, case in enumerate(cases) for z in range(case.image.shape[0])]
+        else:
+            items = [(c, -1) for c in range(len(cases))]
+        self._items = items
+        self._order = lru_cache(maxsize=4)(self._order_of_pass)
+
+    def __len__(self) -> int:
+        """The number of slices (2D) or volumes (3D) in a pass over the data."""
+        return len(self._items)
+
+    def batch(self, iteration: int) -> Batch:
+        """Return the augmented batch of ``iteration`` (0-based)."""
+        rng = np.random.default_rng([self._seed, 1, iteration])
+        n = self._training.batch_size
+        images, labels, names = [], [], []
+        for position in range(iteration * n, (iteration + 1) * n):
+            number, z = self._items[self._order(position // len(self._items))[position % len(self._items)]]
+            case = self._cases[number]
+            start = self._start(case, z, rng)
+            images.append(gather(case.image, start, self._gather_3d))
+            labels.append(gather(case.labels, start, self._gather_3d))
+            names.append(case.case)
+        dims = len(self._patch)
+        image_batch, label_batch = torch.stack(images), torch.stack(labels)  # (n, z, Y, X)
+        if dims == 2:
+            label_batch = label_batch[:, 0]  # (n, Y, X); the image's z of 1 serves as its channel
+        else:
+            image_batch = image_batch[:, None]  # (n, 1, z, Y, X)
+        parameters = draw(self._training.augmentation, n, rng, mirror=self._training.mirror)
+        image_batch, label_batch = apply(image_batch, label_batch, parameters, self._patch)
+        return Batch(images=image_batch, labels=label_batch.long(), cases=tuple(names))
+
+    @property
+    def _gather_3d(self) -> tuple[int, int, int]:
+        size = self._gather if len(self._gather) == 3 else (1, *self._gather)
+        return size[0], size[1], size[2]
+
+    def _order_of_pass(self, number: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self._seed, 2, number]).permutation(len(self._items))
+
+    def _start(self, case: TrainingCase, z: int, rng: np.random.Generator) -> tuple[int, int, int]:
+        """Return where the gathered window of a case begins (it may reach beyond the image)."""
+        about_heart = bool(rng.random() < self._training.heart_fraction) and case.heart_box is not None
+        in_plane = []
+        for axis in (1, 2):
+            size, patch = case.image.shape[axis], self._patch[axis - 3]
+            if about_heart and case.heart_box is not None:
+                low, high = case.heart_box[axis]
+                # windows half a patch apart bring the heart to within a quarter of a patch of some window's centre
+                centre = (low + high) / 2 + rng.uniform(-0.25, 0.25) * patch
+            else:
+                margin = min(patch, size) / 2
+                centre = rng.uniform(margin, size - margin)
+            in_plane.append(round(centre - self._gather[axis - 3] / 2))
+        if z < 0:
+            slices, patch_z = case.image.shape[0], self._patch[0]
+            spare = slices - patch_z
+            z = int(rng.integers(0, spare + 1)) if spare > 0 else -((-spare) // 2)
+        return z, in_plane[0], in_plane[1]
+
+
+def gather(array: torch.Tensor, start: tuple[int, int, int], size: tuple[int, int, int]) -> torch.Tensor:
+    """Return the window of ``size`` that begins at ``start`` of a (z, y, x) array, zero where it lies outside.
+
+    Zero is the image's mean after normalisation and the background among labels.
+    """
+    window = array.new_zeros(size)
+    source, target = [], []
+    for begin, length, extent in zip(start, size, array.shape, strict=True):
+        low, high = max(begin, 0), min(begin + length, extent)
+        if low >= high:
+            return window
+        source.append(slice(low, high))
+        target.append(slice(low - begin, high - begin))
+    window[tuple(target)] = array[tuple(source)]
+    return window
+
+
+def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Batch]:
+    """Return a fixed set of unaugmented patches about the hearts of ``cases``, to watch a run by.
+
+    2D: evenly chosen slices that hold labels; 3D: whole stacks. One batch per case.
+    """
+    known = [case for case in cases if case.heart_box is not None]
+    flat = network.dimensions == 2
+    wanted = _MONITOR_SLICES if flat else _MONITOR_VOLUMES
+    size = (1, *network.patch) if flat else network.patch
+    per_case = max(1, wanted // max(1, len(known))) if flat else 1
+    step = max(1, len(known) // (wanted // per_case)) if known else 1
+    batches = []
+    for case in known[::step]:
+        box = case.heart_box or ((0, 1), (0, 1), (0, 1))
+        if flat:
+            starts = np.linspace(box[0][0], box[0][1] - 1, num=min(per_case, box[0][1] - box[0][0]))
+            depths = sorted({round(float(s)) for s in starts})
+        else:
+            depths = [round((box[0][0] + box[0][1] - size[0]) / 2)]
+        corners = [(z, *(round((low + high - s) / 2) for (low, high), s in zip(box[1:], size[1:], strict=True)))
+                   for z in depths]  # fmt: skip
+        triple = (size[0], size[1], size[2])
+        images = torch.stack([gather(case.image, (c[0], c[1], c[2]), triple) for c in corners])
+        labels = torch.stack([gather(case.labels, (c[0], c[1], c[2]), triple) for c in corners]).long()
+        batches.append(
+            Batch(
+                images=images if flat else images[:, None],  # (n, 1, y, x) or (n, 1, z, y, x)
+                labels=labels[:, 0] if flat else labels,
+                cases=(case.case,) * len(corners),
+            )
+        )
+    return batches

@@ -1,0 +1,111 @@
+"""All that a run is, in one record that saves and loads together."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autolv.core.errors import TrainingError
+from autolv.schema.plan import Training
+from autolv.schema.record import write_bytes
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainState:
+    """Network, optimiser, position and history of a run.
+
+    ``iteration`` counts finished iterations; the batch of an iteration depends on its number alone, so this is also the
+    position in the data. ``loss_sum`` and ``epoch_seconds`` belong to the epoch under way.
+    """
+
+    network: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    iteration: int = 0
+    loss_sum: float = 0.0
+    epoch_seconds: float = 0.0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write the state to ``path``, whole or not at all; the state before it is kept as ``<path>.previous``."""
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "network": self.network.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "iteration": self.iteration,
+                "loss_sum": self.loss_sum,
+                "epoch_seconds": self.epoch_seconds,
+                "seconds": self.seconds,
+                "history": self.history,
+            },
+            buffer,
+        )
+        if path.exists():
+            previous = _previous(path)
+            previous.unlink(missing_ok=True)
+            try:
+                os.link(path, previous)  # both names until the new state has taken the first
+            except OSError:  # a file system without hard links
+                write_bytes(previous, path.read_bytes())
+        write_bytes(path, buffer.getvalue())
+
+    def load(self, path: Path) -> bool:
+        """Take the state saved at ``path``, or, if that cannot be read, the one before it; ``False`` if there is none.
+
+        Raises ``TrainingError`` if there are files but none can be read.
+        """
+        found = [candidate for candidate in (path, _previous(path)) if candidate.exists()]
+        for candidate in found:
+            try:
+                saved: dict[str, Any] = torch.load(candidate, map_location="cpu", weights_only=True)
+                self.network.load_state_dict(saved["network"])
+                self.optimiser.load_state_dict(saved["optimiser"])
+            except Exception as error:  # noqa: BLE001 - torch raises many kinds for a truncated file
+                _log.warning("%s cannot be read (%s); trying the state before it.", candidate, type(error).__name__)
+                continue
+            self.iteration = int(saved["iteration"])
+            self.loss_sum = float(saved["loss_sum"])
+            self.epoch_seconds = float(saved["epoch_seconds"])
+            self.seconds = float(saved["seconds"])
+            self.history = [{str(k): float(v) for k, v in row.items()} for row in saved["history"]]
+            return True
+        if found:
+            raise TrainingError(
+                f"neither {path} nor the state before it can be read.", remedy="Train the fold anew with --overwrite."
+            )
+        return False
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")
+
+
+def make_optimiser(network: torch.nn.Module, training: Training) -> torch.optim.Optimizer:
+    """Return the plan's optimiser; weight decay is not applied to biases, norms and other vectors."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    if training.optimiser == "adamw":
+        return torch.optim.AdamW(
+            groups, lr=training.learning_rate, weight_decay=training.weight_decay, fused=_can_fuse(network)
+        )
+    return torch.optim.SGD(
+        groups,
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        nesterov=training.momentum > 0,
+        weight_decay=training.weight_decay,
+    )
+
+
+def _can_fuse(network: torch.nn.Module) -> bool:
+    return next(network.parameters()).device.type in ("cpu", "cuda")
