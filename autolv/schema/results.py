@@ -68,6 +68,7 @@ class StructureMetrics(Record):
     slices_invented: int
     empty: Literal["", "both", "prediction", "reference"]
     level_dice: dict[str, NanFloat]  # base, mid, apex
+    level_hausdorff_mm: dict[str, NanFloat] = {}  # mean over the level's slices of the 2D distance between contours
 
 
 class CaseMetrics(Record):
@@ -104,6 +105,8 @@ class Evaluation(Record):
     by_level: dict[str, dict[str, NanFloat]]  # structure -> level -> mean Dice
     agreement: dict[str, Agreement]  # "EDV [ml]", "ESV [ml]", "EF [%]", "mass [g]"
     undefined: dict[str, int]  # reason -> how many structure-case pairs
+    by_level_hausdorff_mm: dict[str, dict[str, NanFloat]] = {}  # structure -> level -> mean 2D Hausdorff distance
+    dice_interval: dict[str, tuple[NanFloat, NanFloat]] = {}  # structure or "mean" -> 95 %, patient bootstrap
 
 
 class Step(Record):
@@ -173,3 +176,11 @@ class PredictionStatus(Record):
     frames: int = 1
     seconds: float = 0.0
     volumes_ml: dict[str, tuple[float, ...]] = {}  # structure -> per frame
+
+
+class PredictionSummary(Record):
+    """``summary.json`` of a prediction: the model that was used, and what became of each input."""
+
+    version: Literal[1] = 1
+    model: str
+    cases: tuple[PredictionStatus, ...]

@@ -48,10 +48,14 @@ def compiled_forward(network: torch.nn.Module) -> Forward:
 
 
 def candidates(device: torch.device, precision: str) -> list[Choice]:
-    """Return the eager ways worth timing on ``device``; ``precision`` other than ``auto`` fixes that part."""
-    precisions = ["float32", "bfloat16"] if precision == "auto" else [precision]
-    if device.type == "mps":
-        precisions = precisions[:1]
+    """Return the eager ways worth timing on ``device``.
+
+    A ``precision`` other than ``auto`` leaves one way, in plain layout: nothing is measured, so that the same seed gives
+    the same weights on the same machine, always.
+    """
+    if precision != "auto":
+        return [Choice(precision, False, False)]
+    precisions = ("float32",) if device.type == "mps" else ("float32", "bfloat16")
     return [Choice(p, layout, False) for p in precisions for layout in (False, True)]
 
 
@@ -72,6 +76,8 @@ def run_trial(
     way is its fastest of a few rounds, taken in turn, so that a machine that is busy for a moment misleads less.
     """
     ways = candidates(device, precision)
+    if precision != "auto":
+        return Choice(precision, False, compile_mode == "on"), {}
     times = {way: math.inf for way in ways}
     steppers = {way: _stepper(network, batch, loss, training, device, way) for way in ways}
     for stepper in steppers.values():

@@ -1,0 +1,161 @@
+"""Recipe of ``autolv_evaluate``: label maps against references, in the measures that readers and challenges use."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autolv.core.errors import DataError, WorkspaceError
+from autolv.core.geometry import Volume
+from autolv.core.labels import LabelSchema
+from autolv.core.workspace import Workspace
+from autolv.datasets.raw import load_dataset, patient_of
+from autolv.evaluation.case import compare_case
+from autolv.evaluation.summary import summarise
+from autolv.imageio.volumes import ENDINGS, read_labels, split_ending
+from autolv.parallel import run_each
+from autolv.pipeline.context import thread_count
+from autolv.reporting.tables import cases_csv
+from autolv.schema.dataset import Case
+from autolv.schema.record import write_record, write_text
+from autolv.schema.results import CaseMetrics, Evaluation
+
+_log = logging.getLogger(__name__)
+_SPACING_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    case: Case
+    prediction: Path
+    reference: Path
+
+
+def evaluate(
+    reference: Path | str,
+    prediction: Path | str,
+    *,
+    output: Path | str | None = None,
+    dataset: str | None = None,
+    root: Path | str = ".",
+    labels: dict[str, int] | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+) -> Evaluation:
+    """Compare the label maps in ``prediction`` with those of the same names in ``reference``.
+
+    The codes of the structures come from ``labels``, from the dataset ``dataset``, or from a ``dataset.json`` beside or
+    above either folder; patient, phase and group from ``cases.csv`` there, else from the files' names. With ``output``,
+    ``evaluation.json`` and ``cases.csv`` are written there. Raises ``DataError`` for a pair that does not fit.
+    """
+    references, predictions = Path(reference), Path(prediction)
+    schema, known = _schema_and_cases(references, predictions, dataset, Path(root), labels)
+    pairs = _pairs(references, predictions, known)
+    target = None if output is None else Path(output)
+    if target is not None and (target / "evaluation.json").exists() and not overwrite:
+        raise WorkspaceError(f"{target} holds an evaluation already.", remedy="Replace it with --overwrite.")
+
+    def one(pair: _Pair) -> CaseMetrics:
+        return _compare(pair, schema)
+
+    metrics = run_each(one, pairs, name=lambda p: p.case.case, label="evaluate", workers=thread_count(workers))
+    evaluation = summarise(tuple(metrics))
+    if target is not None:
+        write_record(evaluation, target / "evaluation.json")
+        write_text(target / "cases.csv", cases_csv(evaluation))
+        _log.info("written: %s", target)
+    return evaluation
+
+
+def _compare(pair: _Pair, schema: LabelSchema) -> CaseMetrics:
+    predicted, reference = read_labels(pair.prediction), read_labels(pair.reference)
+    _check_same_grid(predicted, reference)
+    if predicted.is_cine:
+        raise DataError(
+            "holds a cine; references are frames.", remedy="Give the labelled frames (autolv_convert folder splits them)."
+        )
+    return compare_case(
+        schema.to_internal(predicted.array),
+        schema.to_internal(reference.array),
+        reference.spacing_mm,
+        schema.structures,
+        case=pair.case.case,
+        patient=pair.case.patient,
+        phase=pair.case.phase,
+        group=pair.case.group,
+    )
+
+
+def _check_same_grid(predicted: Volume, reference: Volume) -> None:
+    if predicted.array.shape != reference.array.shape:
+        raise DataError(
+            f"prediction has shape {predicted.array.shape}, reference {reference.array.shape} (z, y, x).",
+            remedy="Compare label maps on the same grid.",
+        )
+    if not np.allclose(predicted.spacing_mm, reference.spacing_mm, rtol=_SPACING_TOLERANCE):
+        raise DataError(
+            f"prediction has spacing {predicted.spacing_mm}, reference {reference.spacing_mm} mm (z, y, x).",
+            remedy="Compare label maps on the same grid.",
+        )
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    if folder.is_file():
+        return {split_ending(folder.name)[0]: folder}
+    if not folder.is_dir():
+        raise DataError(f"{folder} does not exist.", remedy="Name folders of label maps with -r and -p.")
+    found = {split_ending(p.name)[0]: p for p in sorted(folder.iterdir()) if p.name.lower().endswith(ENDINGS)}
+    if not found:
+        raise DataError(f"{folder} holds no label map ({', '.join(ENDINGS)}).", remedy="Name another folder.")
+    return found
+
+
+def _pairs(references: Path, predictions: Path, known: dict[str, Case]) -> list[_Pair]:
+    """Return the pairs of equal names. A reference without prediction is told of; one pair at least must be there."""
+    wanted, there = _files(references), _files(predictions)
+    if references.is_file() and predictions.is_file():
+        there = dict.fromkeys(wanted, predictions)
+    common = [name for name in wanted if name in there]
+    if not common:
+        raise DataError(
+            f"no file in {predictions} has the name of one in {references} "
+            f"({', '.join(list(there)[:2])} against {', '.join(list(wanted)[:2])}).",
+            remedy="Predictions are matched to references by file name.",
+        )
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        _log.warning("%d references have no prediction and are left out: %s", len(missing), ", ".join(missing[:5]))
+    return [_Pair(known.get(name) or _case_from_name(name), there[name], wanted[name]) for name in common]
+
+
+def _case_from_name(name: str) -> Case:
+    return Case(case=name, patient=patient_of(name), image="")
+
+
+def _schema_and_cases(
+    references: Path, predictions: Path, dataset: str | None, root: Path, labels: dict[str, int] | None
+) -> tuple[LabelSchema, dict[str, Case]]:
+    folder = None
+    if dataset is not None:
+        folder = Workspace.at(root).raw(dataset)
+    else:
+        places = [p for side in (references, predictions) for p in (side, side.parent, side.parent.parent)]
+        folder = next((place for place in places if (place / "dataset.json").is_file()), None)
+    cases: dict[str, Case] = {}
+    schema = None if labels is None else LabelSchema.from_names(labels)
+    if folder is not None and (folder / "dataset.json").is_file():
+        if (folder / "cases.csv").is_file() or schema is None:
+            record = load_dataset(folder)
+            cases = {case.case: case for case in (*record.training, *record.test)}
+            schema = schema or record.schema_
+    if schema is None:
+        raise DataError(
+            "which label code is which structure is not known.",
+            remedy="Give -d DATASET, or --labels rv_cavity=1,lv_myocardium=2,lv_cavity=3.",
+        )
+    _log.info("labels: %s", json.dumps(dict(schema.codes)))
+    return schema, cases
