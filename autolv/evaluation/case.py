@@ -1,0 +1,98 @@
+"""One predicted label map against its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolv.core.errors import DataError
+from autolv.core.geometry import Spacing
+from autolv.evaluation.levels import LEVELS, level_dice, missed_and_invented, slice_levels
+from autolv.evaluation.means import mean
+from autolv.evaluation.overlap import joint_histogram, overlap_of
+from autolv.evaluation.surface import (
+    SURFACE_DICE_TOLERANCES_MM,
+    assd_mm,
+    hausdorff_mm,
+    hd95_mm,
+    in_plane_hausdorff_mm,
+    surface_dice,
+    surface_distances,
+)
+from autolv.readout.volumes import structure_volumes_ml
+from autolv.schema.dataset import Phase
+from autolv.schema.results import CaseMetrics, StructureMetrics
+
+Labels = NDArray[np.integer]
+
+
+class _Surface(TypedDict):
+    hausdorff_mm: float
+    hd95_mm: float
+    assd_mm: float
+    surface_dice: dict[str, float]
+
+
+def compare_case(
+    prediction: Labels,
+    reference: Labels,
+    spacing_mm: Spacing,
+    structures: Sequence[str],
+    *,
+    case: str,
+    patient: str,
+    phase: Phase | None = None,
+    group: str | None = None,
+) -> CaseMetrics:
+    """Compare two (z, y, x) label maps that hold 0 for background and 1 + the position in ``structures``.
+
+    Neither is changed. What an empty structure gives is written in ``evaluation.overlap``. Raises ``DataError`` for maps
+    of different shapes, ``ValueError`` for labels that no structure has.
+    """
+    if prediction.shape != reference.shape:
+        raise DataError(
+            f"case {case}: the prediction has shape {prediction.shape}, the reference {reference.shape} (z, y, x).",
+            remedy="Compare label maps on the same grid.",
+        )
+    histogram = joint_histogram(prediction, reference, len(structures) + 1)
+    levels = slice_levels(reference, structures)
+    volumes_ml = structure_volumes_ml(prediction, structures, spacing_mm)
+    reference_volumes_ml = structure_volumes_ml(reference, structures, spacing_mm)
+    metrics = {}
+    for channel, name in enumerate(structures, start=1):
+        overlap = overlap_of(histogram, channel)
+        missed, invented = missed_and_invented(histogram, channel)
+        masks = prediction == channel, reference == channel
+        contours_mm = in_plane_hausdorff_mm(*masks, spacing_mm)
+        metrics[name] = StructureMetrics(
+            dice=overlap.dice,
+            iou=overlap.iou,
+            **_surface_metrics(*masks, spacing_mm),
+            volume_ml=volumes_ml[name],
+            reference_volume_ml=reference_volumes_ml[name],
+            slices_missed=missed,
+            slices_invented=invented,
+            empty=overlap.empty,
+            level_dice=level_dice(histogram, channel, levels),
+            level_hausdorff_mm=_level_means(contours_mm, levels),
+        )
+    return CaseMetrics(case=case, patient=patient, phase=phase, group=group, structures=metrics)
+
+
+def _surface_metrics(prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: Spacing) -> _Surface:
+    distances = surface_distances(prediction, reference, spacing_mm)
+    return _Surface(
+        hausdorff_mm=hausdorff_mm(distances),
+        hd95_mm=hd95_mm(distances),
+        assd_mm=assd_mm(distances),
+        surface_dice={f"{t:g}": surface_dice(distances, t) for t in SURFACE_DICE_TOLERANCES_MM},
+    )
+
+
+def _level_means(of_slice: NDArray[np.float64], levels: Sequence[str]) -> dict[str, float]:
+    """Return the mean of the defined values of each level's slices; NaN where there is none."""
+    names = np.asarray(levels)
+    return {level: mean(of_slice[names == level]) for level in LEVELS}

@@ -1,0 +1,15 @@
+"""Means that pass over what is undefined."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def mean(values: ArrayLike) -> float:
+    """Return the mean of the values that are not NaN; NaN if there is none."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    defined = array[~np.isnan(array)]
+    return float(defined.mean()) if defined.size else math.nan

@@ -1,0 +1,124 @@
+"""Many cases in one record: means per structure, phase, group and level, agreement, and what was undefined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from autolv.core.labels import STRUCTURES
+from autolv.evaluation.agreement import agreement_by_patient
+from autolv.evaluation.bootstrap import mean_interval
+from autolv.evaluation.levels import LEVELS
+from autolv.evaluation.means import mean
+from autolv.evaluation.overlap import Empty
+from autolv.evaluation.surface import SURFACE_DICE_TOLERANCES_MM
+from autolv.schema.results import CaseMetrics, Evaluation, StructureMetrics
+
+MEAN = "mean"  # the key, beside the structures, of what is averaged over structures
+UNDEFINED: dict[Empty, str] = {
+    "both": "empty in prediction and reference",
+    "prediction": "empty in prediction only",
+    "reference": "empty in reference only",
+}
+Metric = Callable[[StructureMetrics], float]
+
+
+def _surface_dice_at(tolerance_mm: float) -> Metric:
+    return lambda m: m.surface_dice[f"{tolerance_mm:g}"]
+
+
+METRICS: dict[str, Metric] = {
+    "dice": lambda m: m.dice,
+    "iou": lambda m: m.iou,
+    "hausdorff_mm": lambda m: m.hausdorff_mm,
+    "hd95_mm": lambda m: m.hd95_mm,
+    "assd_mm": lambda m: m.assd_mm,
+    **{f"surface_dice_{t:g}mm": _surface_dice_at(t) for t in SURFACE_DICE_TOLERANCES_MM},
+    "volume_ml": lambda m: m.volume_ml,
+    "reference_volume_ml": lambda m: m.reference_volume_ml,
+    "volume_error_ml": lambda m: m.volume_ml - m.reference_volume_ml,
+    "slices_missed": lambda m: float(m.slices_missed),
+    "slices_invented": lambda m: float(m.slices_invented),
+}
+
+
+def summarise(cases: tuple[CaseMetrics, ...]) -> Evaluation:
+    """Return the evaluation of ``cases``; of no case at all, every mean is NaN and every table empty.
+
+    A mean is over the cases in which the metric is defined (the rules are in ``evaluation.overlap``); ``mean_dice`` is the mean
+    over structures of these means. ``undefined`` counts the pairs of structure and case by reason. Intervals are 95 %, by
+    resampling patients.
+    """
+    structures = structures_of(cases)
+    summary = mean_metrics(cases)
+    return Evaluation(
+        cases=cases,
+        mean_dice=mean([summary[name]["dice"] for name in structures]),
+        summary=summary,
+        by_phase={phase: mean_metrics(c for c in cases if c.phase == phase) for phase in _phases(cases)},
+        by_group={group: mean_metrics(c for c in cases if c.group == group) for group in _groups(cases)},
+        by_level=_by_level(cases, lambda m, level: m.level_dice[level]),
+        by_level_hausdorff_mm=_by_level(cases, lambda m, level: m.level_hausdorff_mm[level]),
+        agreement=agreement_by_patient(cases),
+        undefined=count_undefined(cases),
+        dice_interval=_dice_intervals(cases, structures),
+    )
+
+
+def structures_of(cases: Sequence[CaseMetrics]) -> tuple[str, ...]:
+    """Return the structures that any of ``cases`` has, in their one order."""
+    present = {name for case in cases for name in case.structures}
+    return tuple(name for name in STRUCTURES if name in present)
+
+
+def mean_metrics(cases: Iterable[CaseMetrics]) -> dict[str, dict[str, float]]:
+    """Return the mean of each of ``METRICS`` per structure; NaN values are left out."""
+    chosen = tuple(cases)
+    return {
+        name: {metric: mean([value(m) for m in _of(chosen, name)]) for metric, value in METRICS.items()}
+        for name in structures_of(chosen)
+    }
+
+
+def count_undefined(cases: Sequence[CaseMetrics]) -> dict[str, int]:
+    """Return, for each reason, in how many pairs of structure and case it made a metric undefined."""
+    reasons = [m.empty for case in cases for m in case.structures.values()]
+    return {text: reasons.count(empty) for empty, text in UNDEFINED.items()}
+
+
+def dice_table(cases: Sequence[CaseMetrics], structures: Sequence[str]) -> list[list[float]]:
+    """Return Dice as rows of cases and columns of structures; NaN where a case lacks the structure."""
+    return [
+        [case.structures[name].dice if name in case.structures else math.nan for name in structures] for case in cases
+    ]
+
+
+def _dice_intervals(cases: Sequence[CaseMetrics], structures: Sequence[str]) -> dict[str, tuple[float, float]]:
+    if not cases:
+        return {}
+    patients = [case.patient for case in cases]
+    table = dice_table(cases, structures)
+    intervals = {name: mean_interval([row[i] for row in table], patients) for i, name in enumerate(structures)}
+    return {MEAN: mean_interval(table, patients), **intervals}
+
+
+def _by_level(
+    cases: Sequence[CaseMetrics], value: Callable[[StructureMetrics, str], float]
+) -> dict[str, dict[str, float]]:
+    return {
+        name: {level: mean([value(m, level) for m in _of(cases, name)]) for level in LEVELS}
+        for name in structures_of(cases)
+    }
+
+
+def _of(cases: Sequence[CaseMetrics], structure: str) -> list[StructureMetrics]:
+    return [case.structures[structure] for case in cases if structure in case.structures]
+
+
+def _phases(cases: Sequence[CaseMetrics]) -> tuple[str, ...]:
+    present = {case.phase for case in cases}
+    return tuple(phase for phase in ("ED", "ES") if phase in present)
+
+
+def _groups(cases: Sequence[CaseMetrics]) -> tuple[str, ...]:
+    return tuple(sorted({case.group for case in cases if case.group is not None}))
