@@ -1,0 +1,48 @@
+"""Soft Dice + cross-entropy (Isensee 2021)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from autolv.losses import LOSSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiceCrossEntropy:
+    """One minus the mean soft Dice of the foreground classes, plus the mean cross-entropy of all voxels.
+
+    ``batch_dice`` sums over the whole batch before dividing, so that a slice without a structure neither rewards nor
+    punishes by itself; otherwise each sample has its own Dice. ``smooth`` is added to numerator and denominator: a class
+    that is neither in the target nor predicted has Dice 1.
+    """
+
+    batch_dice: bool = True
+    smooth: float = 1e-5
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of logits (n, classes, *size) against the classes ``target`` (n, *size), int64, in float32."""
+        if target.shape != (logits.shape[0], *logits.shape[2:]):
+            raise ValueError(f"target must be (n, *size) for logits {tuple(logits.shape)}, got {tuple(target.shape)}")
+        log_probabilities = functional.log_softmax(logits.float(), dim=1)
+        cross_entropy = functional.nll_loss(log_probabilities, target)
+        return cross_entropy + 1.0 - self._dice(log_probabilities[:, 1:].exp(), target)
+
+    def _dice(self, probabilities: Tensor, target: Tensor) -> Tensor:
+        classes = torch.arange(1, probabilities.shape[1] + 1, device=target.device)
+        truth = target.unsqueeze(1) == classes.view(1, -1, *(1,) * (target.ndim - 1))  # (n, classes - 1, *size) bool
+        axes = tuple(range(2, probabilities.ndim))
+        if self.batch_dice:
+            axes = (0, *axes)
+        overlap = torch.where(truth, probabilities, 0.0).sum(axes)
+        total = probabilities.sum(axes) + truth.sum(axes)
+        return ((2.0 * overlap + self.smooth) / (total + self.smooth)).mean()
+
+
+@LOSSES.register("dice_ce")
+def build_dice_ce() -> DiceCrossEntropy:
+    """Return Dice + cross-entropy with Dice over the whole batch."""
+    return DiceCrossEntropy()
