@@ -1,0 +1,283 @@
+"""A trained model as a function: a frame or a cine in, labels out; no file is written and no process started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autolv.core.errors import DataError, ModelError
+from autolv.core.geometry import Geometry, Spacing, Volume
+from autolv.imageio.volumes import read_image
+from autolv.inference.ensemble import mean_probabilities, most_probable
+from autolv.inference.model_folder import load_network, read_model
+from autolv.inference.windows import predict_logits
+from autolv.postprocessing import apply_steps
+from autolv.preprocessing.forward import preprocess_image
+from autolv.preprocessing.inverse import restore_logits
+from autolv.runtime.device import memory_format, resolve_device
+from autolv.schema.plan import Configuration, Preprocessing
+from autolv.schema.preprocessed import Grid
+from autolv.schema.results import BestConfig, Member
+
+_LAYOUT = "expected (z, y, x) for a frame, (t, z, y, x) for a cine or (y, x) for a slice"
+_BOTH_IN_PLANE = (-2, -1)
+Mirror = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """``labels``: uint8 channel numbers (0 background, 1 + position in the model's structures), shaped as the image.
+
+    ``probabilities``, where asked for: float16 (classes, z, y, x), or (t, classes, z, y, x) for a cine, before
+    post-processing. ``changed_voxels`` counts, per post-processing step, the voxels it changed, over all frames.
+    """
+
+    labels: NDArray[np.uint8]
+    probabilities: NDArray[np.float16] | None
+    changed_voxels: tuple[int, ...]
+
+
+def predict_case(
+    network: torch.nn.Module,
+    volume: Volume,
+    configuration: Configuration,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+    channels_last: bool = False,
+    mirror_axes: tuple[int, ...] = (),
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return labels, uint8 (z, y, x), and probabilities, float32 (classes, z, y, x), of a frame by one network.
+
+    Both lie on the frame's own canonical grid, without post-processing. ``network`` is in evaluation mode, on
+    ``device`` and in the layout that ``channels_last`` says. Raises ``DataError`` for an image that is not finite.
+    """
+    image, grid = preprocess_image(_frame(volume.array, volume.geometry), configuration.preprocessing)
+    logits = predict_logits(
+        network,
+        image,
+        configuration.network,
+        device=device,
+        precision=precision,
+        channels_last=channels_last,
+        mirror_axes=mirror_axes,
+    )
+    probabilities = restore_logits(logits, grid)
+    return most_probable(probabilities), probabilities
+
+
+@final
+class Predictor:
+    """A chosen model, its networks loaded once; safe to use from several threads.
+
+    The probabilities of a configuration are the mean over its folds, those of the model the mean over its
+    configurations, each brought back to the image's own grid first: a configuration weighs the same however many of its folds are there.
+    Each frame is preprocessed, predicted and post-processed by itself, so frame k of a cine gets what it
+    would get alone, and memory grows with the frames by the labels only (and by the probabilities, if asked for).
+    """
+
+    def __init__(
+        self,
+        best: BestConfig,
+        networks: Sequence[tuple[Member, torch.nn.Module]],
+        *,
+        device: torch.device,
+        precision: str = "float32",
+        channels_last: bool = False,
+        mirror_axes: tuple[int, ...] = (),
+        postprocess: bool = True,
+    ) -> None:
+        """Take ``networks`` in evaluation mode, on ``device`` and in the layout that ``channels_last`` says."""
+        if not networks:
+            raise ValueError("a predictor needs at least one network")
+        self.best = best
+        self.device = device
+        self._precision = precision
+        self._channels_last = channels_last
+        self._mirror_axes = mirror_axes
+        self._steps = best.postprocessing if postprocess else ()
+        self._networks: dict[str, list[torch.nn.Module]] = {}
+        for member, network in networks:
+            self._networks.setdefault(member.configuration, []).append(network)
+
+    @classmethod
+    def load(
+        cls,
+        model_folder: Path | str,
+        *,
+        device: str = "cpu",
+        precision: str = "float32",
+        channels_last: bool = False,
+        configurations: Sequence[str] | None = None,
+        folds: Sequence[int] | None = None,
+        mirror: Mirror | str = "auto",
+        postprocess: bool = True,
+    ) -> Predictor:
+        """Return the predictor of a model folder, or of those of its members that ``configurations`` and ``folds`` name.
+
+        ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``mirror="on"`` averages each network over
+        in-plane mirrorings, which takes four passes for one; ``auto`` is ``off``, the way the model was scored.
+        Raises ``ModelError`` if the folder is not a whole model, names no such member, or mirroring is asked of networks that never saw it.
+        """
+        folder = Path(model_folder)
+        best = read_model(folder)
+        members = [
+            member
+            for member in best.members
+            if (configurations is None or member.configuration in configurations)
+            and (folds is None or member.fold in folds)
+        ]
+        if not members:
+            there = ", ".join(f"{member.configuration} fold {member.fold}" for member in best.members)
+            raise ModelError(f"{folder} has no such member.", remedy=f"It has: {there}.")
+        where = resolve_device(device)
+        networks = []
+        for member in members:
+            network = load_network(folder, best, member).to(where)
+            layout = memory_format(
+                best.configurations[member.configuration].network.dimensions, channels_last=channels_last
+            )
+            networks.append((member, network.to(memory_format=layout)))  # type: ignore[call-overload]
+        return cls(
+            best,
+            networks,
+            device=where,
+            precision=precision,
+            channels_last=channels_last,
+            mirror_axes=_mirror_axes(mirror, [best.configurations[member.configuration] for member in members]),
+            postprocess=postprocess,
+        )
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """The structures that the labels 1, 2, ... stand for."""
+        return self.best.structures
+
+    def predict(self, volume: Volume, *, probabilities: bool = False) -> Prediction:
+        """Return the labels of a frame or a cine on its own canonical grid.
+
+        Raises ``DataError`` for an image that is not finite.
+        """
+        cine = volume.array if volume.is_cine else volume.array[None]  # (t, z, y, x)
+        labels = np.zeros(cine.shape, dtype=np.uint8)
+        kept: list[NDArray[np.float16]] = []
+        changed = np.zeros(len(self._steps), dtype=np.int64)
+        for number, frame in enumerate(cine):
+            found = self._probabilities(_frame(frame, volume.geometry))
+            labels[number], counts = apply_steps(
+                most_probable(found), self._steps, self.best.structures, volume.spacing_mm
+            )
+            changed += np.array(counts, dtype=np.int64)
+            if probabilities:
+                kept.append(found.astype(np.float16))
+        stacked = None if not probabilities else np.stack(kept) if volume.is_cine else kept[0]
+        return Prediction(
+            labels=labels if volume.is_cine else labels[0],
+            probabilities=stacked,
+            changed_voxels=tuple(int(n) for n in changed),
+        )
+
+    def predict_array(
+        self, array: NDArray[np.generic], spacing_mm: Spacing | None = None, *, probabilities: bool = False
+    ) -> Prediction:
+        """Return the labels of an array (z, y, x), (t, z, y, x) or (y, x), in its own shape.
+
+        ``spacing_mm`` is (z, y, x); z is the slice axis, its spacing from slice centre to slice centre. Axes should run
+        as in files: x towards the patient's left, y to the back or head (see ``core.geometry``). The array is not changed.
+        Raises ``ValueError`` with the layout that is expected for any other shape, or without a spacing.
+        """
+        image = np.asarray(array)
+        if image.ndim not in (2, 3, 4) or 0 in image.shape or image.dtype.kind not in "uif":
+            raise ValueError(f"{_LAYOUT}, of numbers, got shape {image.shape} and type {image.dtype}")
+        if spacing_mm is None or len(spacing_mm) != 3 or not all(0 < s < np.inf for s in spacing_mm):
+            raise ValueError(f"expected spacing_mm as three positive numbers (z, y, x), got {spacing_mm}")
+        stack = image[None] if image.ndim == 2 else image
+        geometry = _plain_geometry(spacing_mm, stack.shape[-3:])
+        prediction = self.predict(Volume(array=stack, geometry=geometry), probabilities=probabilities)
+        if image.ndim != 2:
+            return prediction
+        found = prediction.probabilities
+        return Prediction(
+            labels=prediction.labels[0],
+            probabilities=None if found is None else found[:, 0],
+            changed_voxels=prediction.changed_voxels,
+        )
+
+    def predict_file(self, path: Path | str, *, probabilities: bool = False) -> Prediction:
+        """Return the labels of an image file on its canonical grid (``imageio.write_labels`` brings them to the file's)."""
+        return self.predict(read_image(Path(path)), probabilities=probabilities)
+
+    def _probabilities(self, frame: Volume) -> NDArray[np.float32]:
+        """Return a frame's probabilities, (classes, z, y, x), on its own grid."""
+        preprocessed: dict[str, tuple[NDArray[np.float32], Grid]] = {}
+        return mean_probabilities(
+            mean_probabilities(self._of_folds(name, networks, frame, preprocessed))
+            for name, networks in self._networks.items()
+        )
+
+    def _of_folds(
+        self,
+        name: str,
+        networks: Sequence[torch.nn.Module],
+        frame: Volume,
+        preprocessed: dict[str, tuple[NDArray[np.float32], Grid]],
+    ) -> Iterator[NDArray[np.float32]]:
+        configuration = self.best.configurations[name]
+        block: Preprocessing = configuration.preprocessing
+        key = block.content_hash()
+        if key not in preprocessed:  # configurations that preprocess alike share the image
+            preprocessed[key] = preprocess_image(frame, block)
+        image, grid = preprocessed[key]
+        for network in networks:
+            logits = predict_logits(
+                network,
+                image,
+                configuration.network,
+                device=self.device,
+                precision=self._precision,
+                channels_last=self._channels_last,
+                mirror_axes=self._mirror_axes,
+            )
+            yield restore_logits(logits, grid)
+
+
+def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:
+    """Return one frame as float32, always laid out alike in memory, so that the same frame gives the same bits."""
+    if array.ndim != 3:
+        raise ValueError(f"expected one frame (z, y, x), got shape {array.shape}")
+    image = np.ascontiguousarray(array, dtype=np.float32)
+    finite = np.isfinite(image)
+    if not finite.all():
+        raise DataError(
+            f"the image holds {int(image.size - finite.sum())} values that are not finite.",
+            remedy="Replace them, with 0 for instance, and try again.",
+        )
+    return Volume(array=image, geometry=geometry)
+
+
+def _plain_geometry(spacing_mm: Spacing, shape: Sequence[int]) -> Geometry:
+    """Return the geometry of an array that is (z, y, x) whatever its spacing: no axis is guessed."""
+    dz, dy, dx = (float(s) for s in spacing_mm)
+    affine = ((dx, 0.0, 0.0, 0.0), (0.0, dy, 0.0, 0.0), (0.0, 0.0, dz, 0.0), (0.0, 0.0, 0.0, 1.0))
+    file_shape = (int(shape[2]), int(shape[1]), int(shape[0]))
+    return Geometry(affine=affine, file_shape=file_shape, axes=(2, 1, 0), flips=(False, False, False))
+
+
+def _mirror_axes(mirror: str, configurations: Sequence[Configuration]) -> tuple[int, ...]:
+    if mirror not in ("auto", "on", "off"):
+        raise ValueError(f"mirror must be 'auto', 'on' or 'off', got {mirror!r}")
+    if mirror != "on":
+        return ()
+    untrained = [configuration.name for configuration in configurations if not configuration.training.mirror]
+    if untrained:
+        raise ModelError(
+            f"{untrained[0]} was trained without mirroring and cannot be mirrored in prediction.",
+            remedy="Use --mirror off.",
+        )
+    return _BOTH_IN_PLANE

@@ -1,0 +1,157 @@
+"""Logits of a whole image from a network that sees one patch at a time: overlapping windows under Gaussian weights.
+
+Windows overlap by half and are weighted by a Gaussian with a standard deviation of an eighth of the window (Isensee
+2021); the weighted sum is divided by the true sum of weights, so a network that says the same everywhere gives exactly
+that up to rounding, to the border of the image. Logits of one network are averaged: over windows, and over mirrored passes where asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, combinations, product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autolv.ops.tiling import gaussian_window, window_starts
+from autolv.runtime.device import autocast, memory_format
+from autolv.schema.plan import Network
+
+_PAD_VALUE = 0.0  # the image's mean after normalisation; training fills the outside of the image with the same
+_DEVICE_BATCH = {2: 64, 3: 4}  # windows per pass on an accelerator, for 2D and 3D networks
+
+Region = tuple[slice, slice, slice]
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+def predict_logits(
+    network: torch.nn.Module,
+    image: NDArray[np.float32],
+    plan: Network,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+    channels_last: bool = False,
+    batch_size: int | None = None,
+    mirror_axes: tuple[int, ...] = (),
+    step: float = 0.5,
+) -> NDArray[np.float32]:
+    """Return the logits, float32 (classes, z, y, x), of a preprocessed ``image``, (z, y, x).
+
+    ``network`` is in evaluation mode and on ``device``. ``step`` is the distance between windows as a fraction of the
+    patch. ``mirror_axes`` are of -2 (y) and -1 (x): the logits are averaged over all combinations of them. An image
+    smaller than the patch is padded with its mean on both sides, and cut back.
+
+    ``batch_size`` is the largest number of windows in one pass. On the CPU a pass never holds windows of two slices
+    (2D networks), so a slice's logits do not depend on the others. ``None`` means, on the CPU, all windows of a slice
+    (2D) or one window (3D); elsewhere a fixed number. Windows of different images are never put together.
+    """
+    if image.ndim != 3 or 0 in image.shape:
+        raise ValueError(f"image must be (z, y, x) and not empty, got shape {image.shape}")
+    if network.training:
+        raise ValueError("the network is in training mode; call network.eval() first")
+    if not set(mirror_axes) <= {-2, -1} or len(set(mirror_axes)) != len(mirror_axes):
+        raise ValueError(f"mirror_axes must be of -2 (y) and -1 (x), got {mirror_axes}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    where = torch.device(device)
+    with torch.inference_mode():
+        padded, inside = _pad(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(where), plan.patch)
+        planes = _regions(padded.shape, plan.patch, step)
+        forward = _forward(network, plan.dimensions, where, precision, channels_last=channels_last, mirrors=mirror_axes)
+        logits = _blend(forward, padded, planes, plan, _batches(planes, plan.dimensions, where, batch_size))
+        return np.ascontiguousarray(logits[(slice(None), *inside)].cpu().numpy())
+
+
+def _pad(image: torch.Tensor, patch: Sequence[int]) -> tuple[torch.Tensor, Region]:
+    """Return ``image`` padded to at least the patch, and the region in which it now lies."""
+    window = (1, *patch)[-3:]
+    missing = [max(0, w - n) for n, w in zip(image.shape, window, strict=True)]
+    before = [m // 2 for m in missing]
+    sides = [side for m, b in zip(missing, before, strict=True) for side in (m - b, b)]  # (after, before) of z, y, x
+    z, y, x = (slice(b, b + n) for b, n in zip(before, image.shape, strict=True))
+    return torch.nn.functional.pad(image, sides[::-1], value=_PAD_VALUE), (z, y, x)  # pad wants the last axis first
+
+
+def _regions(shape: Sequence[int], patch: Sequence[int], step: float) -> list[list[Region]]:
+    """Return the windows as regions of the (z, y, x) image: one list per slice for 2D, one list in all for 3D."""
+    in_plane = [window_starts(n, w, step) for n, w in zip(shape[1:], patch[-2:], strict=True)]
+    height, width = patch[-2:]
+
+    def plane(z: slice) -> list[Region]:
+        return [(z, slice(y, y + height), slice(x, x + width)) for y, x in product(*in_plane)]
+
+    if len(patch) == 2:
+        return [plane(slice(z, z + 1)) for z in range(shape[0])]
+    return [[r for z in window_starts(shape[0], patch[0], step) for r in plane(slice(z, z + patch[0]))]]
+
+
+def _batches(
+    planes: list[list[Region]], dimensions: int, device: torch.device, batch_size: int | None
+) -> Iterator[list[Region]]:
+    if device.type == "cpu":
+        size = batch_size or (len(planes[0]) if dimensions == 2 else 1)
+        groups = planes
+    else:
+        size = batch_size or _DEVICE_BATCH[dimensions]
+        groups = [list(chain.from_iterable(planes))]
+    for group in groups:
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _forward(
+    network: torch.nn.Module,
+    dimensions: int,
+    device: torch.device,
+    precision: str,
+    *,
+    channels_last: bool,
+    mirrors: tuple[int, ...],
+) -> Forward:
+    """Return the function from windows (n, 1, z, y, x), float32, to their logits (n, classes, z, y, x), float32."""
+    layout = memory_format(dimensions, channels_last=channels_last)
+    flips = [axes for count in range(len(mirrors) + 1) for axes in combinations(mirrors, count)]
+
+    def once(windows: torch.Tensor) -> torch.Tensor:
+        batch = windows[:, :, 0] if dimensions == 2 else windows  # a 2D network's windows are one slice thick
+        with autocast(device, precision):
+            logits: torch.Tensor = network(batch.contiguous(memory_format=layout))[0]
+        logits = logits.float()
+        return logits[:, :, None] if dimensions == 2 else logits
+
+    def forward(windows: torch.Tensor) -> torch.Tensor:
+        total = once(windows)
+        for axes in flips[1:]:  # the first is no flip at all
+            total = total + once(windows.flip(axes)).flip(axes)
+        return total / len(flips) if len(flips) > 1 else total
+
+    return forward
+
+
+def _blend(
+    forward: Forward,
+    image: torch.Tensor,
+    planes: list[list[Region]],
+    plan: Network,
+    batches: Iterator[list[Region]],
+) -> torch.Tensor:
+    """Return the weighted mean of the windows' logits, (classes, z, y, x)."""
+    total = image.new_zeros((plan.classes, *image.shape))
+    if len(planes[0]) == 1:  # one window covers the plane (or the stack): nothing to weigh
+        for batch in batches:
+            for region, logits in zip(batch, forward(_gather(image, batch)), strict=True):
+                total[(slice(None), *region)] = logits
+        return total
+    weight = torch.from_numpy(gaussian_window(plan.patch)).to(image).reshape((1, *plan.patch)[-3:])
+    weights = image.new_zeros(image.shape)
+    for batch in batches:
+        for region, logits in zip(batch, forward(_gather(image, batch)), strict=True):
+            total[(slice(None), *region)] += logits * weight
+            weights[region] += weight
+    return total.div_(weights)
+
+
+def _gather(image: torch.Tensor, regions: Sequence[Region]) -> torch.Tensor:
+    return torch.stack([image[region] for region in regions])[:, None]  # (n, 1, z, y, x)
