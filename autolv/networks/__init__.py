@@ -29,6 +29,11 @@ def build_network(network: Network) -> nn.Module:
             f"a {network.architecture} needs at least two stages, the plan has {network.stages}.",
             remedy="Plan again, or give each list of the network block one more entry.",
         )
+    if any(s != 1 for s in network.strides[0]):
+        raise PlanError(
+            f"the first stage keeps the patch's resolution, the plan strides it by {network.strides[0]}.",
+            remedy="Let strides begin with ones.",
+        )
     even = [kernel for kernel in network.kernels if any(k % 2 == 0 for k in kernel)]
     if even:
         raise PlanError(

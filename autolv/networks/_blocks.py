@@ -1,4 +1,8 @@
-"""Layers that all architectures share, in two and three dimensions."""
+"""Layers that all architectures share, in two and three dimensions.
+
+A convolution that a normalisation follows has no bias: the normalisation takes any constant of a channel away again, so
+its gradient would be rounding noise, which Adam would scale up to full steps.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +36,9 @@ def pointwise(inputs: int, outputs: int, dimensions: int, *, bias: bool = True) 
     return _CONV[dimensions](inputs, outputs, 1, bias=bias)
 
 
-def upsampling(inputs: int, outputs: int, stride: Ints) -> nn.Module:
-    """Return a transposed convolution with kernel = stride and bias, which multiplies the size by ``stride``."""
-    return _UP[len(stride)](inputs, outputs, stride, stride)
+def upsampling(inputs: int, outputs: int, stride: Ints, *, bias: bool = True) -> nn.Module:
+    """Return a transposed convolution with kernel = stride, which multiplies the size by ``stride``."""
+    return _UP[len(stride)](inputs, outputs, stride, stride, bias=bias)
 
 
 class InstanceNorm(nn.Module):
@@ -63,7 +67,7 @@ def conv_stack(inputs: int, outputs: int, kernel: Ints, count: int, stride: Ints
     layers: list[nn.Module] = []
     for i in range(count):
         layers += [
-            conv(inputs if i == 0 else outputs, outputs, kernel, stride if i == 0 else None),
+            conv(inputs if i == 0 else outputs, outputs, kernel, stride if i == 0 else None, bias=False),
             InstanceNorm(outputs),
             nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
         ]

@@ -52,10 +52,10 @@ def paper_form_2d() -> Network:
     """Return the network of Ronneberger 2015: 5 stages of two 3 x 3 convolutions, 64 to 1024 channels, two classes.
 
     Departures, those of Isensee 2021: convolutions are padded (so 512 x 512 stays 512 x 512), the first convolution of a
-    stage is strided in place of a max pooling before it, and each convolution is followed by instance normalisation.
-    None of them changes the shape of a convolution's weights.
+    stage is strided in place of a max pooling before it, and instance normalisation, which makes its bias idle, follows
+    each convolution. None of them changes the shape of a convolution's weights.
     """
-    return _isotropic(dimensions=2, patch=512, classes=2, features=(64, 128, 256, 512, 1024), heads=1)
+    return isotropic("unet", dimensions=2, patch=512, classes=2, features=(64, 128, 256, 512, 1024), heads=1)
 
 
 def paper_form_3d() -> Network:
@@ -64,13 +64,16 @@ def paper_form_3d() -> Network:
     Against the 3D U-Net of Çiçek 2016 the channels double after, not before, each downsampling, and there are two stages
     more. Heads stand at all decoder stages but the coarsest.
     """
-    return _isotropic(dimensions=3, patch=128, classes=4, features=(32, 64, 128, 256, 320, 320), heads=4)
+    return isotropic("unet", dimensions=3, patch=128, classes=4, features=(32, 64, 128, 256, 320, 320), heads=4)
 
 
-def _isotropic(*, dimensions: int, patch: int, classes: int, features: tuple[int, ...], heads: int) -> Network:
+def isotropic(
+    architecture: str, *, dimensions: int, patch: int, classes: int, features: tuple[int, ...], heads: int
+) -> Network:
+    """Return a block of two convolutions of 3 voxels per stage and strides of 2, alike along all axes."""
     stages = len(features)
     return Network(
-        architecture="unet",
+        architecture=architecture,
         patch=(patch,) * dimensions,
         in_channels=1,
         classes=classes,
