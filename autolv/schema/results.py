@@ -151,15 +151,16 @@ class BestConfig(Record):
     run: str
     labels: dict[str, int]
     structures: tuple[str, ...]
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # the one in which the members were scored
     configurations: dict[str, Configuration]  # those chosen
     members: tuple[Member, ...]
     postprocessing: tuple[Step, ...]
     candidates: tuple[Candidate, ...]
     chosen: str
     reason: str
-    score: float
-    score_with_postprocessing: float
-    cross_fitted_score: float
+    score: NanFloat
+    score_with_postprocessing: NanFloat
+    cross_fitted_score: NanFloat
     folds_available: str  # e.g. "2d_unet 5/5, 3d_unet 1/5"
     fingerprint_hash: str
     licence_note: str
