@@ -34,7 +34,7 @@ def fingerprint_case(
             remedy="Convert the dataset with autolv_convert, which writes one file per labelled frame.",
         )
     array = np.asarray(image.array, dtype=np.float32)
-    heart = labels > 0
+    heart = labels != 0
     counts = np.bincount(labels.ravel(), minlength=len(structures) + 1)
     extent, centre = _heart_place(heart, image.spacing_mm)
     return CaseFingerprint(
