@@ -1,0 +1,84 @@
+"""Drawn parameters applied to a batch: first in space, then to the intensities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autolv.augmentation import _intensity as intensity
+from autolv.augmentation._parameters import Parameters
+from autolv.augmentation._spatial import move
+
+
+def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return an augmented batch, cropped to ``patch`` about its centre; what is given is not changed.
+
+    The result depends on its arguments alone, and each sample on its own row of ``parameters`` alone. Intensity
+    transforms follow in nnU-Net's order (Isensee 2021): noise, blur, brightness, contrast, low resolution, gamma of
+    the inverted image, gamma. Statistics are those of a whole sample, 2D or 3D.
+
+    Args:
+        images: (n, 1, Y, X) or (n, 1, z, Y, X) float32, Y and X at least the patch's (see ``oversize``).
+        labels: (n, Y, X) or (n, z, Y, X) uint8.
+        parameters: one row per sample.
+        patch: (y, x) or (z, y, x); z equals the batch's.
+
+    Returns:
+        images (n, 1, *patch) float32 and labels (n, *patch) uint8, in memory of their own.
+
+    Raises:
+        ValueError: the shapes or types do not fit one another.
+    """
+    _check(images, labels, parameters, patch)
+    n, depth = len(labels), patch[0] if len(patch) == 3 else 1
+    in_plane = labels.shape[-2:]
+    moved, moved_labels = move(
+        images.reshape(n, depth, *in_plane), labels.reshape(n, depth, *in_plane), parameters, (patch[-2], patch[-1])
+    )
+    for active, values, transform in _steps(parameters):
+        if active.any():
+            chosen = torch.from_numpy(np.flatnonzero(active)).to(moved.device)
+            numbers = (_tensor(value[active], moved.device) for value in values)
+            moved[chosen] = transform(moved[chosen], *numbers)
+    return moved.view(n, 1, *patch), moved_labels.view(n, *patch)
+
+
+def _steps(
+    parameters: Parameters,
+) -> tuple[tuple[NDArray[np.bool_], tuple[NDArray[np.generic], ...], Callable[..., Tensor]], ...]:
+    """Return each intensity transform with its values and the samples on which it acts, in order."""
+    p = parameters
+    return (
+        (p.noise_sd != 0, (p.noise_sd, p.noise_seed), intensity.add_noise),
+        ((p.blur_sigma_px != 0).any(axis=1), (p.blur_sigma_px,), intensity.blur),
+        (p.brightness != 1, (p.brightness,), intensity.brighten),
+        (p.contrast != 1, (p.contrast,), intensity.stretch_contrast),
+        (p.lowres_factor != 1, (p.lowres_factor,), intensity.lower_resolution),
+        (p.gamma_inverted != 1, (p.gamma_inverted,), intensity.raise_inverted_to_gamma),
+        (p.gamma != 1, (p.gamma,), intensity.raise_to_gamma),
+    )
+
+
+def _tensor(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    if values.dtype == np.float64:
+        values = values.astype(np.float32)
+    return torch.from_numpy(values).to(device)
+
+
+def _check(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[int, ...]) -> None:
+    if images.dtype != torch.float32 or labels.dtype != torch.uint8:
+        raise ValueError(f"images are float32 and labels uint8, got {images.dtype} and {labels.dtype}")
+    if len(patch) not in (2, 3) or labels.ndim != len(patch) + 1:
+        raise ValueError(f"labels of shape {tuple(labels.shape)} do not fit a patch {patch}")
+    if images.shape != (labels.shape[0], 1, *labels.shape[1:]):
+        raise ValueError(f"images {tuple(images.shape)} and labels {tuple(labels.shape)} differ")
+    if len(parameters) != len(labels):
+        raise ValueError(f"{len(parameters)} rows of parameters for {len(labels)} samples")
+    if len(patch) == 3 and labels.shape[1] != patch[0]:
+        raise ValueError(f"the patch has {patch[0]} slices, the batch {labels.shape[1]}")
+    if labels.shape[-2] < patch[-2] or labels.shape[-1] < patch[-1]:
+        raise ValueError(f"a batch of {tuple(labels.shape[-2:])} pixels is smaller than the patch {patch}")

@@ -1,0 +1,62 @@
+"""The presets that a plan can name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from autolv.augmentation._preset import PRESETS, Chance, Preset
+
+
+def _nnunet() -> Preset:
+    """Return what nnU-Net draws by default for one input channel (Isensee 2021; trainer of version 2.8).
+
+    There, blur and low resolution are drawn for an image with 0.2 and 0.25 and then for each channel with 0.5.
+    """
+    return Preset(
+        rotation_rad=Chance(probability=0.2, low=-math.pi, high=math.pi),
+        scale=Chance(probability=0.2, low=0.7, high=1.4),
+        mirror_probability=0.5,
+        noise_sd=Chance(probability=0.1, low=0.0, high=0.1),
+        blur_sigma_px=Chance(probability=0.1, low=0.5, high=1.0),
+        brightness=Chance(probability=0.15, low=0.75, high=1.25, balanced=True),
+        contrast=Chance(probability=0.15, low=0.75, high=1.25, balanced=True),
+        lowres_factor=Chance(probability=0.125, low=0.5, high=1.0),
+        gamma_inverted=Chance(probability=0.1, low=0.7, high=1.5, balanced=True),
+        gamma=Chance(probability=0.3, low=0.7, high=1.5, balanced=True),
+    )
+
+
+def _default() -> Preset:
+    """Return nnU-Net's transforms and ranges, the spatial ones more often: training here is short, not 1000 epochs."""
+    base = _nnunet()
+    return replace(
+        base,
+        rotation_rad=replace(base.rotation_rad, probability=0.4),
+        scale=replace(base.scale, probability=0.4),
+        blur_sigma_px=replace(base.blur_sigma_px, probability=0.2),
+        lowres_factor=replace(base.lowres_factor, probability=0.25),
+    )
+
+
+def _none() -> Preset:
+    """Return the preset that changes nothing."""
+    never = Chance(probability=0.0, low=1.0, high=1.0)
+    return Preset(
+        rotation_rad=never,
+        scale=never,
+        mirror_probability=0.0,
+        noise_sd=never,
+        blur_sigma_px=never,
+        brightness=never,
+        contrast=never,
+        lowres_factor=never,
+        gamma_inverted=never,
+        gamma=never,
+        gather_scale=1.0,
+    )
+
+
+PRESETS.register("none")(_none())
+PRESETS.register("default")(_default())
+PRESETS.register("nnunet")(_nnunet())
