@@ -1,11 +1,12 @@
 """The axis convention, stated once: arrays are (z, y, x), cines (t, z, y, x).
 
 ``z`` is the slice axis: the axis of the file's array with the largest spacing (the last one among equals, which is the
-slice axis of NIfTI files). ``y`` and ``x`` are the two in-plane axes, ordered and flipped so that images with the same
-world geometry get the same array whatever the order in which their file stores it: of the two in-plane axes the one
-that runs more along the world's left-right direction is ``x``, and each axis runs towards its positive dominant world
-direction (RAS+). A short-axis stack is oblique, so choosing all three axes by the nearest world axis would put the
-slice axis in different places for different patients; the slice axis therefore comes first.
+slice axis of NIfTI files), or the axis of size one where just one is. ``y`` and ``x`` are the two in-plane axes, ordered
+and flipped so that images with the same world geometry get the same array whatever the order in which their file stores
+it: of the two in-plane axes the one that runs more along the world's left-right direction is ``x``, and each axis runs
+towards its positive dominant world direction (RAS+). A short-axis stack is oblique, so choosing all three axes by the
+nearest world axis would put the slice axis in different places for different patients; the slice axis therefore comes
+first.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ class Geometry:
             raise ValueError(f"each axis needs a positive spacing, got {spacing.tolist()} mm")
         # the last of the largest (to 0.1 %, so that rounding does not decide) is the slice axis
         slice_axis = max(i for i in range(3) if spacing[i] >= spacing.max() * 0.999)
+        single = [i for i in range(3) if file_shape[i] == 1]
+        if len(single) == 1:  # one slice, whose stated thickness says nothing about which axis it is
+            slice_axis = single[0]
         first, second = (i for i in range(3) if i != slice_axis)
         direction = columns / spacing
         # compare both assignments as a whole: x should run along left-right, or, where the stack is seen from the

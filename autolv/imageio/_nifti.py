@@ -1,0 +1,200 @@
+"""NIfTI through nibabel. Headers are copied field by field, as bytes, so that nothing in them is rounded or repaired."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from autolv.core.errors import DataError
+from autolv.imageio._grid import Stored, checked_geometry, frame_time_ms, spatial_shape, warn
+from autolv.schema.record import write_bytes
+
+ERRORS = (
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    TypeError,
+    OverflowError,
+    KeyError,
+    nib.filebasedimages.ImageFileError,
+)
+_HEADERS: dict[int, tuple[Any, Any]] = {
+    348: (nib.Nifti1Header, nib.Nifti1Image),
+    540: (nib.Nifti2Header, nib.Nifti2Image),
+}
+_GZIP_MAGIC = b"\x1f\x8b"
+_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+
+
+def read(path: Path) -> Stored:
+    """Return the whole file; a gzip's checksum is verified. Raises one of ``ERRORS`` if it cannot be read."""
+    data = path.read_bytes()
+    if data.startswith(_GZIP_MAGIC):
+        data = gzip.decompress(data)
+    header, image_class = _header(data)
+    described = _describe(path, header)
+    if header.get_data_dtype().kind not in "iufb":
+        raise DataError(
+            f"{path}: expected one real number per voxel, got {header.get_data_dtype()}.",
+            remedy="Convert the image to grey values.",
+        )
+    array = np.asanyarray(image_class.from_bytes(data).dataobj)
+    spatial = described.geometry.file_shape
+    shape = spatial if described.frames == 1 else (*spatial, described.frames)
+    return Stored(
+        shape=described.shape,
+        geometry=described.geometry,
+        frames=described.frames,
+        frame_time_ms=described.frame_time_ms,
+        array=array.reshape(shape),
+    )
+
+
+def describe(path: Path) -> Stored:
+    """Return what the header says, without the voxels. Raises one of ``ERRORS`` if it cannot be read."""
+    header, _ = _header(_head_bytes(path))
+    return _describe(path, header)
+
+
+def write_like(path: Path, array: NDArray[np.uint8], like: Path) -> None:
+    """Write ``array`` (i, j, k[, t]) with the header of ``like``: orientation, spacing and units copied bit for bit."""
+    head = _head_bytes(like)
+    _, image_class = _header(head)
+    header = image_class.header_class.from_fileobj(io.BytesIO(head), check=False)
+    stored = tuple(int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])])
+    spatial, frames = spatial_shape(like, stored)
+    fields = header.structarr
+    if array.ndim == 4 or frames == 1:
+        shape = stored
+    else:  # one frame of a cine
+        shape = spatial
+    _set_array_fields(fields, shape)
+    _save(path, header.binaryblock, array)
+
+
+def write_new(path: Path, array: NDArray[np.generic], affine: NDArray[np.float64], step_ms: float | None) -> None:
+    """Write ``array`` (i, j, k[, t]) with a fresh NIfTI-1 header: sform and qform hold ``affine`` (code 1, scanner)."""
+    header_class, _ = _HEADERS[348]
+    header = header_class(endianness="<")
+    header.set_data_dtype(array.dtype)
+    header.set_data_shape(array.shape)
+    header.set_qform(affine, code=1)
+    header.set_sform(affine, code=1)
+    header.set_xyzt_units("mm", None if step_ms is None else "sec")
+    if array.ndim == 4:
+        header["pixdim"][4] = 1.0 if step_ms is None else step_ms / 1000.0
+    header["scl_slope"], header["scl_inter"] = 1.0, 0.0
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    _save(path, header.binaryblock, array.astype(array.dtype.newbyteorder("<")))
+
+
+def _header(data: bytes) -> tuple[Any, Any]:
+    """Return the header, repaired as nibabel does, and the image class that it belongs to."""
+    for size in (int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")):
+        if size in _HEADERS and len(data) >= size:
+            header_class, image_class = _HEADERS[size]
+            header = header_class.from_fileobj(io.BytesIO(data), check=False)
+            fields = header.structarr
+            # some writers store negative spacings; the sign belongs in the affine, and the qform needs it gone
+            fields["pixdim"][1:4] = np.abs(fields["pixdim"][1:4])
+            if int(fields["dim"][0]) == 2 and fields["pixdim"][3] == 0:
+                fields["pixdim"][3] = 1.0  # a slice without a stated thickness
+            return header, image_class
+    raise ValueError("it does not begin with a NIfTI header")
+
+
+def _head_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP_MAGIC
+    if packed:
+        with gzip.open(path, "rb") as unpacked:
+            return unpacked.read(540)
+    with path.open("rb") as file:
+        return file.read(540)
+
+
+def _describe(path: Path, header: Any) -> Stored:
+    stored = tuple(int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])])
+    spatial, frames = spatial_shape(path, stored)
+    space_unit, time_unit = header.get_xyzt_units()
+    affine = _affine(path, header)
+    affine[:3] *= _MM_PER_UNIT.get(space_unit, 1.0)
+    geometry = checked_geometry(path, affine, spatial)
+    step = frame_time_ms(float(header["pixdim"][4]), time_unit, frames)
+    return Stored(shape=stored, geometry=geometry, frames=frames, frame_time_ms=step)
+
+
+def _affine(path: Path, header: Any) -> NDArray[np.float64]:
+    """Return the sform if its code is set, else the qform, else the spacing alone; always with the spacing of pixdim."""
+    zooms = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    sform = np.asarray(header.get_sform(), dtype=np.float64) if int(header["sform_code"]) > 0 else None
+    qform = np.asarray(header.get_qform(), dtype=np.float64) if int(header["qform_code"]) > 0 else None
+    chosen = qform if sform is None else sform
+    if chosen is None:
+        warn(path, "its header has no orientation (sform and qform codes are 0); only its spacing is used.")
+        return np.asarray(header.get_base_affine(), dtype=np.float64)
+    if sform is not None and qform is not None:
+        sform = chosen = _with_spacing(path, sform, zooms)
+        apart = _corners_apart_mm(sform, qform, header)
+        if apart > 0.5:
+            warn(path, f"its sform and qform disagree by up to {apart:.1f} mm; the sform is used, both are kept.")
+    return _with_spacing(path, chosen, zooms)
+
+
+def _with_spacing(path: Path, affine: NDArray[np.float64], zooms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``affine`` with the spacing of the zooms where the two differ by more than 1 %.
+
+    The files of ACDC hold directions of length 1 in the sform and the spacing in pixdim alone; volumes computed from
+    that sform would be wrong by a factor of 24 (1.56 x 1.56 x 10 mm).
+    """
+    norms = np.linalg.norm(affine[:3, :3], axis=0)
+    usable = np.isfinite(zooms) & (zooms > 0) & (norms > 0)
+    differ = usable & (np.abs(norms - zooms) > 0.01 * zooms)
+    if not differ.any():
+        return affine
+    if np.abs(norms - 1.0).max() > 1e-3:
+        warn(path, f"its affine gives a spacing of {np.round(norms, 4).tolist()} mm, its pixdim "
+             f"{np.round(zooms, 4).tolist()} mm; pixdim is used.")  # fmt: skip
+    scaled = affine.copy()
+    scaled[:3, :3] *= np.where(differ, zooms / np.where(norms > 0, norms, 1.0), 1.0)
+    return scaled
+
+
+def _corners_apart_mm(first: NDArray[np.float64], second: NDArray[np.float64], header: Any) -> float:
+    """Return the largest distance between where two affines place the corners of the array."""
+    sizes = [max(0, int(n) - 1) for n in header["dim"][1:4]]
+    corners = np.array([[i, j, k, 1] for i in (0, sizes[0]) for j in (0, sizes[1]) for k in (0, sizes[2])], dtype=float)
+    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
+
+
+def _set_array_fields(fields: Any, shape: tuple[int, ...]) -> None:
+    """Set the fields that describe the voxels, which are unsigned bytes without scaling; leave the others alone."""
+    fields["dim"][:] = 1
+    fields["dim"][0] = len(shape)
+    fields["dim"][1 : 1 + len(shape)] = shape
+    fields["datatype"], fields["bitpix"] = 2, 8  # NIFTI_TYPE_UINT8
+    fields["scl_slope"], fields["scl_inter"] = 1.0, 0.0
+    fields["cal_min"], fields["cal_max"] = 0.0, 0.0  # the image's display window does not fit labels
+    fields["intent_code"] = 0
+    fields["vox_offset"] = int(fields.dtype.itemsize) + 4
+    # NIfTI-2 has four more bytes of magic, which guard against damage by text-mode transfers
+    fields["magic"] = b"n+1" if fields.dtype.itemsize == 348 else b"n+2\x00\r\n\x1a\n"
+
+
+def _save(path: Path, head: bytes, array: NDArray[np.generic]) -> None:
+    """Write header, an empty extension block and the voxels, whole or not at all; the same input gives the same bytes."""
+    data = head + b"\x00\x00\x00\x00" + array.tobytes(order="F")
+    if path.name.lower().endswith(".gz"):
+        buffer = io.BytesIO()
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as packed:
+            packed.write(data)
+        data = buffer.getvalue()
+    write_bytes(path, data)

@@ -1,0 +1,160 @@
+"""Image and label files to ``Volume`` and back. Axis order stays in here: everyone else sees (z, y, x)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolv.core.errors import DataError
+from autolv.core.geometry import Geometry, Volume
+from autolv.imageio import _nifti
+from autolv.imageio._grid import Stored
+
+ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+_NIFTI = (".nii.gz", ".nii")
+_INTEGER_TOLERANCE = 1e-3  # what a scale factor's rounding can do to a code up to 255
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """Return a file's name as (stem, ending): ``"a.b.nii.gz"`` gives ``("a.b", ".nii.gz")``; ``""`` if unknown."""
+    for ending in ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)], name[-len(ending) :]
+    return name, ""
+
+
+def read_image(path: Path) -> Volume:
+    """Return an image as float32, (z, y, x), or (t, z, y, x) for a cine, in its canonical axis order.
+
+    A 2D file is one slice; a fourth dimension of size 1 is dropped; NaN stays NaN. Raises ``DataError`` if the file
+    cannot be read, has five dimensions, more than one channel, or strongly sheared axes.
+    """
+    stored = _read(path)
+    return _volume(stored, _array(stored).astype(np.float32))
+
+
+def read_labels(path: Path) -> Volume:
+    """Return a label map as uint8, (z, y, x) or (t, z, y, x), in its canonical axis order, with the file's codes.
+
+    Integers stored as floating point or with a scale factor are taken. Raises ``DataError`` for NaN, for values that
+    are no integers, and for integers below 0 or above 255, with the number of their voxels.
+    """
+    stored = _read(path)
+    return _volume(stored, _as_codes(path, _array(stored)))
+
+
+def read_geometry(path: Path) -> tuple[Geometry, int]:
+    """Return the geometry and the number of frames (1 for a single volume) from the header alone."""
+    stored = _read(path, header_only=True)
+    return stored.geometry, stored.frames
+
+
+def write_labels(path: Path, array: NDArray[np.generic], *, like: Path) -> None:
+    """Write labels (z, y, x) or (t, z, y, x) on the grid of the file ``like``, as uint8 without scaling.
+
+    Within one format the header's orientation, spacing and units are copied as they stand; between NIfTI and
+    NRRD/MetaImage they are converted. A (z, y, x) array beside a cine ``like`` makes a 3D file. The file is written
+    whole or not at all, and equal input gives equal bytes.
+    """
+    codes = np.asarray(array)
+    if codes.size and (codes.min() < 0 or codes.max() > 255 or not np.array_equal(codes, codes.astype(np.uint8))):
+        raise ValueError("labels must be integers from 0 to 255")
+    header = _read(like, header_only=True)
+    in_file = header.geometry.to_file(codes.astype(np.uint8)).astype(np.uint8, copy=False)
+    if in_file.ndim == 4 and in_file.shape[3] != header.frames:
+        raise ValueError(f"labels have {in_file.shape[3]} frames, {like} has {header.frames}")
+    nifti = _is_nifti(path)
+    if nifti == _is_nifti(like):
+        (_nifti.write_like if nifti else _itk_module().write_like)(path, in_file, like)
+    else:
+        _write_new(path, in_file, header.geometry, header.frame_time_ms)
+
+
+def write_image(path: Path, volume: Volume, *, dtype: str = "float32") -> None:
+    """Write a volume with ``dtype`` (integers are rounded), whole or not at all; ``frame_time_ms`` is kept.
+
+    Raises ``ValueError`` if a value does not fit into ``dtype``.
+    """
+    kind, values = np.dtype(dtype), volume.array
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        values = np.rint(np.asarray(values, dtype=np.float64))
+        if not np.isfinite(values).all() or values.min() < limits.min or values.max() > limits.max:
+            raise ValueError(f"the image's values do not fit into {dtype}")
+    _write_new(path, volume.geometry.to_file(values.astype(kind)), volume.geometry, volume.frame_time_ms)
+
+
+def _write_new(path: Path, array: NDArray[np.generic], geometry: Geometry, step_ms: float | None) -> None:
+    write = _nifti.write_new if _is_nifti(path) else _itk_module().write_new
+    write(path, array, np.array(geometry.affine), step_ms)
+
+
+def _is_nifti(path: Path) -> bool:
+    ending = split_ending(path.name)[1].lower()
+    if not ending:
+        raise DataError(
+            f"{path}: expected a file that ends in {', '.join(ENDINGS)}.",
+            remedy="Convert the image to NIfTI (.nii.gz).",
+        )
+    return ending in _NIFTI
+
+
+def _itk_module() -> ModuleType:
+    from autolv.imageio import _itk  # SimpleITK takes long to import, and most data are NIfTI
+
+    return _itk
+
+
+def _read(path: Path, *, header_only: bool = False) -> Stored:
+    module: ModuleType = _nifti if _is_nifti(path) else _itk_module()
+    if not path.is_file():
+        raise DataError(f"{path} does not exist.", remedy="Check the path.")
+    read: Callable[[Path], Stored] = module.describe if header_only else module.read
+    try:
+        return read(path)
+    except DataError:
+        raise
+    except module.ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} cannot be read as an image: {reason}.", remedy="Replace the file.") from error
+
+
+def _array(stored: Stored) -> NDArray[np.generic]:
+    if stored.array is None:
+        raise ValueError("only the header was read")
+    return stored.array
+
+
+def _volume(stored: Stored, array: NDArray[np.generic]) -> Volume:
+    canonical = np.ascontiguousarray(stored.geometry.to_canonical(array))
+    return Volume(array=canonical, geometry=stored.geometry, frame_time_ms=stored.frame_time_ms)
+
+
+def _as_codes(path: Path, values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return label values as uint8; raises ``DataError`` for what is no integer between 0 and 255."""
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    numbers = values.astype(np.float64)
+    bad = np.isnan(numbers)
+    if bad.any():
+        raise DataError(f"{path}: {int(bad.sum())} label voxels are NaN.", remedy="Correct the label map.")
+    codes = np.rint(numbers)
+    bad = ~(np.abs(numbers - codes) <= _INTEGER_TOLERANCE)  # infinity differs from itself by NaN
+    if bad.any():
+        raise DataError(
+            f"{path}: label values must be integers, got {float(numbers[bad][0]):g} and the like in {int(bad.sum())} "
+            f"voxels.",
+            remedy="Store the label map without interpolation.",
+        )
+    bad = (codes < 0) | (codes > 255)
+    if bad.any():
+        raise DataError(
+            f"{path}: label values must lie between 0 and 255, got {int(codes[bad][0])} and the like in "
+            f"{int(bad.sum())} voxels.",
+            remedy="Renumber the labels; if this is an image, it stands in the place of its label map.",
+        )
+    return codes.astype(np.uint8)
