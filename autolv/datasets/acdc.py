@@ -1,0 +1,228 @@
+"""The ACDC challenge's layout: one folder per patient with ``Info.cfg``, ED and ES frames, their labels, the whole cine.
+
+Source: Bernard 2018 (doi 10.1109/TMI.2018.2837502) and the release itself. ``training/`` and ``testing/`` below
+``database/``; frames are counted from 1; labels 1 RV cavity, 2 LV myocardium, 3 LV cavity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autolv.core.errors import DataError
+from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY, LabelSchema
+from autolv.datasets import CONVERTERS, Converter, ConvertOptions
+from autolv.datasets._acdc_info import PatientInfo, read_info
+from autolv.datasets._staging import ENDING, place_image, place_label, staged_folder
+from autolv.datasets.raw import CHANNEL, IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, patient_of, write_dataset
+from autolv.imageio.volumes import read_labels
+from autolv.parallel import run_each
+from autolv.schema.dataset import Case, ConversionReport, Dataset, Phase
+
+CODES = {RV_CAVITY: 1, LV_MYOCARDIUM: 2, LV_CAVITY: 3}
+_FRAME = re.compile(r"_frame(\d+)(_gt)?\.nii(\.gz)?$")
+_CINE = re.compile(r"_4d\.nii(\.gz)?$")
+_TESTING = "testing"
+_RULE = "the patient's folder"
+_LAYOUT = (
+    "training/patient001/Info.cfg, patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz, ... "
+    "(or database/training, or any folder of such patient folders)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One case to be written: ``take`` is the 0-based frame to take where ``image`` is the whole cine."""
+
+    case: Case
+    image: Path
+    take: int | None
+    label: Path | None
+    test: bool
+
+
+class AcdcConverter:
+    """Folders of patients as the ACDC challenge gives them out."""
+
+    def convert(self, source: Path, target: Path, options: ConvertOptions) -> ConversionReport:
+        """Write the raw dataset ``target`` from the release, one of its halves, or any folder of patient folders."""
+        patients = [(folder, test) for half, test in _halves(source) for folder in _patient_folders(half)]
+        frames: list[_Frame] = []
+        problems: list[str] = []
+        skipped: list[tuple[str, str]] = []
+        for folder, test in patients:
+            _frames_of(folder, test, options.patient_pattern, frames, problems, skipped)
+        if not any(not frame.test for frame in frames):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
+            raise DataError(
+                f"{source}: none of {len(patients)} patients has a labelled frame to train on ({reasons or 'test only'}).",
+                remedy=f"Expected: {_LAYOUT}.",
+            )
+        with staged_folder(target, overwrite=options.overwrite, source=source) as folder:
+            for name in (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS):
+                if name in (IMAGES, LABELS) or any(frame.test for frame in frames):
+                    (folder / name).mkdir()
+            seen = run_each(
+                lambda frame: _place(frame, folder), frames,
+                name=lambda frame: frame.case.case, label="convert", workers=options.workers,
+            )  # fmt: skip
+            labels = _labels(options, frames, seen, problems)
+            dataset = _dataset(target.name, labels, frames)
+            write_dataset(folder, dataset)
+        cines = sum(1 for folder, _ in patients if _cine(folder) is not None)
+        return _report(source, target, dataset, cines, seen, problems, skipped)
+
+
+ACDC: Converter = CONVERTERS.register("acdc")(AcdcConverter())
+
+
+def _halves(source: Path) -> list[tuple[Path, bool]]:
+    """Return the folders of patients below ``source``, each with whether it is the test half."""
+    if not source.is_dir():
+        raise DataError(f"{source} is not a folder.", remedy=f"Expected: {_LAYOUT}.")
+    below = [p for p in _folders(source) if not _patient_folders(p)][:20]
+    for base in (source, *below, *(deeper for p in below for deeper in _folders(p)[:20])):
+        halves = [(base / "training", False), (base / _TESTING, True)]
+        halves = [(half, test) for half, test in halves if half.is_dir() and _patient_folders(half)]
+        if halves:
+            return halves
+    if _patient_folders(source):
+        return [(source, source.resolve().name == _TESTING)]
+    names = sorted(p.name for p in source.iterdir())
+    found = f"found {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else "the folder is empty"
+    raise DataError(f"{source} holds no patient folder in ACDC's layout ({found}).", remedy=f"Expected: {_LAYOUT}.")
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _patient_folders(folder: Path) -> list[Path]:
+    return [p for p in _folders(folder) if (p / "Info.cfg").is_file() or any(_FRAME.search(f.name) for f in p.iterdir())]
+
+
+def _cine(folder: Path) -> Path | None:
+    return next((p for p in sorted(folder.iterdir()) if p.is_file() and _CINE.search(p.name)), None)
+
+
+def _frames_of(
+    folder: Path,
+    test: bool,
+    pattern: str | None,
+    frames: list[_Frame],
+    problems: list[str],
+    skipped: list[tuple[str, str]],
+) -> None:
+    """Append what can be taken of one patient to ``frames``, and what cannot, with the reason, to ``skipped``."""
+    info = read_info(folder / "Info.cfg")
+    problems += [f"{folder.name}: {problem}" for problem in info.problems]
+    images: dict[int, Path] = {}
+    labels: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        match = _FRAME.search(path.name)
+        if match and path.is_file() and not path.name.startswith("."):
+            (labels if match.group(2) else images).setdefault(int(match.group(1)), path)
+    cine = _cine(folder)
+    wanted = sorted({*images, *labels, *(n for n in (info.ed, info.es) if n is not None)})
+    if not wanted:
+        skipped.append((folder.name, "no labelled frame, and no ED or ES in Info.cfg"))
+    for number in wanted:
+        case = _case(folder.name, number, info, test, pattern)
+        label = labels.get(number)
+        image, take = images.get(number), None
+        if image is None and cine is not None:
+            image, take = cine, number - 1
+        if image is None:
+            skipped.append((case.case, f"neither a file of frame {number} nor the whole cine is there"))
+        elif label is None and not test:
+            skipped.append((case.case, f"no label map of frame {number} ({folder.name}_frame{number:02d}_gt.nii.gz)"))
+        else:
+            frames.append(_Frame(case if label else case.model_copy(update={"label": None}), image, take, label, test))
+
+
+def _case(patient: str, number: int, info: PatientInfo, test: bool, pattern: str | None) -> Case:
+    name = f"{patient}_frame{number:02d}"
+    phase: Phase | None = "ED" if number == info.ed else "ES" if number == info.es else None
+    return Case(
+        case=name,
+        patient=patient if pattern is None else patient_of(name, pattern),
+        image=f"{TEST_IMAGES if test else IMAGES}/{name}{CHANNEL}{ENDING}",
+        label=f"{TEST_LABELS if test else LABELS}/{name}{ENDING}",
+        frame=number,
+        phase=phase,
+        group=info.group,
+        height_cm=info.height_cm,
+        weight_kg=info.weight_kg,
+    )
+
+
+def _place(frame: _Frame, folder: Path) -> tuple[int, ...] | None:
+    """Write one case; return the codes in its label map, or ``None`` where that cannot be read."""
+    place_image(frame.image, folder / frame.case.image, frame=frame.take)
+    if frame.label is None or frame.case.label is None:
+        return ()
+    place_label(frame.label, folder / frame.case.label)
+    try:
+        return tuple(int(code) for code in np.unique(read_labels(frame.label).array) if code)
+    except DataError:
+        return None  # copied as it is: the dataset check, which sees all cases, says what is wrong with it
+
+
+def _labels(
+    options: ConvertOptions, frames: Sequence[_Frame], seen: Sequence[tuple[int, ...] | None], problems: list[str]
+) -> dict[str, int]:
+    """Return the codes by structure: as given, else ACDC's for the structures that occur in the training cases."""
+    if options.labels is not None:
+        return dict(LabelSchema.from_names(options.labels).codes)
+    occurring = {code for frame, codes in zip(frames, seen, strict=True) if not frame.test for code in codes or ()}
+    absent = [name for name, code in CODES.items() if code not in occurring]
+    if LV_CAVITY in absent:
+        return dict(CODES)  # nothing to go by: the dataset check reports the empty and the unknown labels
+    if absent:
+        problems.append(f"{' and '.join(absent)} never occurs in the training labels and is left out of the dataset")
+    return {name: code for name, code in CODES.items() if name not in absent}
+
+
+def _dataset(name: str, labels: dict[str, int], frames: Sequence[_Frame]) -> Dataset:
+    return Dataset(
+        name=name,
+        labels=labels,
+        file_ending=ENDING,
+        training=tuple(sorted((f.case for f in frames if not f.test), key=lambda case: case.case)),
+        test=tuple(sorted((f.case for f in frames if f.test), key=lambda case: case.case)),
+    )
+
+
+def _report(
+    source: Path,
+    target: Path,
+    dataset: Dataset,
+    cines: int,
+    seen: Sequence[tuple[int, ...] | None],
+    problems: Sequence[str],
+    skipped: Sequence[tuple[str, str]],
+) -> ConversionReport:
+    phases = Counter(case.phase or "unknown" for case in dataset.training)
+    codes = Counter(code for found in seen if found is not None for code in found)
+    unreadable = sum(found is None for found in seen)
+    notes = [f"{unreadable} label maps could not be read; the dataset check names them"] if unreadable else []
+    return ConversionReport(
+        kind="acdc",
+        source=str(source),
+        dataset=str(target),
+        cases=len(dataset.training),
+        test_cases=len(dataset.test),
+        patients=len(dataset.patients),
+        cines=cines,
+        frames={name: phases[name] for name in ("ED", "ES", "unknown")},
+        labels=dataset.labels,
+        labels_seen={str(code): codes[code] for code in sorted(codes)},
+        patient_rule=_RULE,
+        problems=(*problems, *notes),
+        skipped=tuple(skipped),
+    )
