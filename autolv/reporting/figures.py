@@ -1,0 +1,175 @@
+"""Figures of a training run, of a segmentation, and of the agreement with the reference, as PNG files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolv.evaluation.patients import EDV, EF, ESV, MASS, Pair, patient_values
+from autolv.reporting._canvas import INK, colour_of, plain_axes, save, sheet
+from autolv.reporting._text import label_of, number
+from autolv.schema.results import Agreement, Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DICE = "dice_"
+_MOST_SLICES = 15
+_FEW = 25  # epochs up to which each is marked by a dot
+
+
+def progress_figure(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw loss, Dice per structure, learning rate and seconds over epochs, and write it to ``path``.
+
+    Each row of ``history`` has ``epoch``, ``loss``, ``learning_rate``, ``seconds`` and ``dice_<structure>``; NaN leaves a
+    gap. Without any row the panels stay empty.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    figure = sheet(10.0, 6.6)
+    panels = figure.subplots(2, 2)
+    (loss, dice), (rate, seconds) = panels
+    epochs = [row["epoch"] for row in history]
+    _line(loss, epochs, [row["loss"] for row in history], INK)
+    _line(rate, epochs, [row["learning_rate"] for row in history], INK)
+    _line(seconds, epochs, [row["seconds"] for row in history], INK)
+    for key in [key for key in (history[0] if history else {}) if key.startswith(_DICE)]:
+        name, values = key.removeprefix(_DICE), [row[key] for row in history]
+        _line(dice, epochs, values, colour_of(name), f"{label_of(name)}, last {number(values[-1], 3)}")
+    if dice.lines:
+        dice.legend(fontsize=9, frameon=False, loc="lower right")
+        dice.set_ylim(top=1.0)
+    rate.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    seconds.set_ylim(0.0, 1.15 * max((row["seconds"] for row in history), default=1.0) or 1.0)
+    titles = ("Training loss", "Dice on the monitored patches", "Learning rate", "Time per epoch [s]")
+    for axes, title in zip(panels.flat, titles, strict=True):
+        plain_axes(axes, title, "epoch")
+        axes.set_xlim(min(epochs, default=1) - 0.5, max(epochs, default=1) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
+    save(figure, path)
+
+
+def agreement_figure(evaluation: Evaluation, path: Path) -> None:
+    """Draw Bland-Altman plots of EDV, ESV, EF and mass over patients, and write them to ``path``.
+
+    Across: the mean of prediction and reference; up: prediction minus reference; lines: bias and limits of agreement.
+    Quantities without any patient are left out.
+    """
+    patients = patient_values(evaluation.cases)
+    names = [name for name in (EDV, ESV, EF, MASS) if name in evaluation.agreement and evaluation.agreement[name].n]
+    columns = max(1, min(2, len(names)))
+    figure = sheet(5.0 * columns, 3.6 * max(1, math.ceil(len(names) / columns)))
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(math.ceil(len(names) / columns), columns, index + 1)
+        _bland_altman(axes, name, [p.values[name] for p in patients if name in p.values], evaluation.agreement[name])
+    save(figure, path)
+
+
+def _line(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, label: str | None = None) -> None:
+    axes.plot(x, y, color=colour, linewidth=1.8, marker="o" if len(x) <= _FEW else None, markersize=3.5, label=label)
+
+
+def _bland_altman(axes: Axes, name: str, pairs: Sequence[Pair], agreement: Agreement) -> None:
+    quantity, unit = name.removesuffix("]").split(" [")
+    predicted: NDArray[np.float64] = np.array([pair.predicted for pair in pairs])
+    reference: NDArray[np.float64] = np.array([pair.reference for pair in pairs])
+    plain_axes(axes, f"{quantity}, {agreement.n} patients", f"mean of prediction and reference [{unit}]")
+    axes.set_ylabel(f"prediction - reference [{unit}]", fontsize=9, color=INK)
+    axes.scatter((predicted + reference) / 2, predicted - reference, s=18, color="#0072B2", alpha=0.7, linewidths=0)
+    axes.margins(x=0.08, y=0.15)
+    lines = ((agreement.upper_limit, "--"), (agreement.bias, "-"), (agreement.lower_limit, "--"))
+    for value, style in lines:
+        if math.isnan(value):
+            continue
+        axes.axhline(value, color=INK, linestyle=style, linewidth=1.0)
+        axes.annotate(
+            number(value, 1, signed=True), (1.0, value), xycoords=("axes fraction", "data"), xytext=(3, 0),
+            textcoords="offset points", fontsize=9, va="center", color=INK,
+        )  # fmt: skip
+
+
+def overlay_figure(
+    image: NDArray[np.generic],
+    labels: NDArray[np.integer],
+    reference: NDArray[np.integer] | None,
+    path: Path,
+    structures: Sequence[str],
+) -> None:
+    """Draw the slices of ``image`` in which anything is labelled, with contours, and write them to ``path``.
+
+    All arrays are (z, y, x), labels hold 0 and 1 + the position in ``structures``; in-plane pixels are taken as square.
+    Coloured lines are ``labels``, dashed white ones the ``reference``. Of more than 15 slices, 15 spread over the heart are
+    shown; where nothing is labelled at all, slices of the whole field.
+    """
+    if image.ndim != 3 or labels.shape != image.shape or (reference is not None and reference.shape != image.shape):
+        raise ValueError("image, labels and reference must be (z, y, x) arrays of one shape")
+    labelled = labels > 0 if reference is None else (labels > 0) | (reference > 0)
+    slices = _spread(np.flatnonzero(labelled.any(axis=(1, 2))), len(image))
+    rows, columns = _window(np.asarray(labelled.any(axis=0)))
+    picture = np.asarray(image, dtype=np.float32)[slices][:, rows, columns]
+    low, high = np.nanpercentile(picture, (0.5, 99.5))
+    across = min(5, len(slices))
+    down = math.ceil(len(slices) / across)
+    side = 2.4
+    figure = sheet(side * across, side * down * picture.shape[1] / picture.shape[2] + 0.45, background="black")
+    for index, z in enumerate(slices):
+        axes = figure.add_subplot(down, across, index + 1)
+        axes.imshow(picture[index], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="bicubic")
+        for channel, name in reversed(list(enumerate(structures, start=1))):  # the cavity's line above the wall's
+            _contours(axes, labels[z, rows, columns] == channel, colour_of(name), 1.6, "-")
+        if reference is not None:
+            for channel in range(1, len(structures) + 1):
+                _contours(axes, reference[z, rows, columns] == channel, "white", 0.9, (0, (2, 2)))
+        axes.set_axis_off()
+        axes.text(0.03, 0.97, f"slice {z + 1}", color="white", fontsize=8, va="top", transform=axes.transAxes)
+    _overlay_legend(figure, structures, with_reference=reference is not None)
+    save(figure, path)
+
+
+def _spread(occupied: NDArray[np.intp], total: int) -> list[int]:
+    """Return the slices to show: those occupied, or all, thinned evenly to at most ``_MOST_SLICES``."""
+    chosen = occupied if occupied.size else np.arange(total)
+    if chosen.size > _MOST_SLICES:
+        chosen = chosen[np.linspace(0, chosen.size - 1, _MOST_SLICES).round().astype(int)]
+    return [int(z) for z in chosen]
+
+
+def _window(occupied: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns of a square about ``occupied`` (y, x) with a margin, within the field; all if empty."""
+    if not occupied.any():
+        return slice(None), slice(None)
+    y, x = (np.flatnonzero(occupied.any(axis=1 - axis)) for axis in (0, 1))
+    side = round(max(int(np.ptp(y)), int(np.ptp(x))) * 1.3) + 8
+    return _about(y, side, occupied.shape[0]), _about(x, side, occupied.shape[1])
+
+
+def _about(occupied: NDArray[np.intp], side: int, size: int) -> slice:
+    length = min(side, size)
+    start = (int(occupied[0]) + int(occupied[-1]) + 1 - length) // 2
+    start = min(max(0, start), size - length)
+    return slice(start, start + length)
+
+
+def _contours(
+    axes: Axes, mask: NDArray[np.bool_], colour: str, width: float, style: str | tuple[int, tuple[int, int]]
+) -> None:
+    from skimage.measure import find_contours
+
+    padded = np.pad(mask, 1).astype(np.float32)
+    for line in find_contours(padded, 0.5):  # type: ignore[no-untyped-call]  # (points, 2): y, x
+        axes.plot(line[:, 1] - 1, line[:, 0] - 1, color=colour, linewidth=width, linestyle=style)
+
+
+def _overlay_legend(figure: Figure, structures: Sequence[str], *, with_reference: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=colour_of(name), linewidth=2.0, label=label_of(name)) for name in structures]
+    if with_reference:
+        lines.append(Line2D([], [], color="white", linewidth=1.0, linestyle=(0, (2, 2)), label="reference"))
+    figure.legend(handles=lines, loc="outside lower center", ncols=4, fontsize=9, frameon=False, labelcolor="white")
