@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class StoredCase:
 
 def write_stored(path: Path, stored: StoredCase) -> None:
     """Write a case, whole or not at all."""
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "image": np.ascontiguousarray(stored.image, dtype=np.float32),
         "labels": np.ascontiguousarray(stored.labels, dtype=np.uint8),
     }

@@ -53,6 +53,17 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
     return stored.geometry, stored.frames
 
 
+def data_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that together hold an image: a MetaImage header (.mhd) names a second one with the voxels."""
+    if split_ending(path.name)[1].lower() != ".mhd":
+        return (path,)
+    for line in path.read_text(encoding="latin-1").splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "ElementDataFile" and (path.parent / value.strip()).is_file():
+            return path, path.parent / value.strip()
+    return (path,)
+
+
 def write_labels(path: Path, array: NDArray[np.generic], *, like: Path) -> None:
     """Write labels (z, y, x) or (t, z, y, x) on the grid of the file ``like``, as uint8 without scaling.
 

@@ -1,0 +1,40 @@
+"""Intensities to mean 0 and standard deviation 1, with the numbers that undo it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PERCENTILES = (0.5, 99.5)  # Isensee 2021, supplement: the clipping range of intensity-quantitative images
+
+
+class Normalised(NamedTuple):
+    """An array with mean 0 and sd 1, and what was done: clipped to ``clip`` (or not), then (value - mean) / sd."""
+
+    array: NDArray[np.float32]
+    clip: tuple[float, float] | None
+    mean: float
+    sd: float
+
+
+def zscore(array: NDArray[np.floating]) -> Normalised:
+    """Return ``array`` less its mean, over its standard deviation; a constant array becomes zeros, with sd 1."""
+    return _standardise(array, None)
+
+
+def percentile_zscore(array: NDArray[np.floating]) -> Normalised:
+    """Return ``zscore`` of ``array`` clipped to its own 0.5th and 99.5th percentiles."""
+    low, high = (float(v) for v in np.percentile(array, _PERCENTILES))
+    return _standardise(np.clip(array, low, high), (low, high))
+
+
+def _standardise(array: NDArray[np.floating], clip: tuple[float, float] | None) -> Normalised:
+    mean = float(array.mean(dtype=np.float64))
+    sd = float(array.std(dtype=np.float64))
+    # float32 rounding alone gives a constant of 1000 an sd of up to 1e-4; dividing by that would invent an image
+    if not sd > 1e-6 * max(1.0, abs(mean)):
+        sd = 1.0
+    scaled = (array.astype(np.float32) - np.float32(mean)) * np.float32(1.0 / sd)
+    return Normalised(scaled, clip, mean, sd)
