@@ -1,0 +1,100 @@
+"""Batches depend on (seed, iteration) alone, come from where they say, and are padded with the mean."""
+
+import pytest
+import torch
+
+from autolv.schema.plan import Network, Training
+from autolv.training.sampler import Sampler, TrainingCase, gather, monitor_patches
+
+
+def _network(patch: tuple[int, ...]) -> Network:
+    dims = len(patch)
+    return Network(
+        architecture="unet", patch=patch, in_channels=1, classes=2, features=(4, 8), kernels=((3,) * dims,) * 2,
+        strides=((1,) * dims, (2,) * dims), blocks=(1, 1), decoder_blocks=(1,), heads=1,
+    )  # fmt: skip
+
+
+def _training(augmentation: str = "none", *, mirror: bool = False, heart: float = 1.0, batch: int = 4) -> Training:
+    return Training(
+        batch_size=batch, loss="dice_ce", deep_supervision_weights=(1.0,), optimiser="adamw", learning_rate=0.002,
+        weight_decay=0.0, momentum=0.9, warmup_fraction=0.0, schedule="cosine", gradient_clip=12.0,
+        augmentation=augmentation, mirror=mirror, heart_fraction=heart, epochs=1, iterations_per_epoch=1,
+        expected_memory_gb=1.0, expected_minutes=1.0,
+    )  # fmt: skip
+
+
+def _case(name: str, shape: tuple[int, int, int], value: float) -> TrainingCase:
+    labels = torch.zeros(shape, dtype=torch.uint8)
+    y, x = shape[1] // 2, shape[2] // 2
+    labels[:, y - 2 : y + 2, x - 2 : x + 2] = 1
+    return TrainingCase(
+        case=name, patient=name, image=torch.full(shape, value), labels=labels,
+        heart_box=((0, shape[0]), (y - 2, y + 2), (x - 2, x + 2)),
+    )  # fmt: skip
+
+
+def test_every_slice_once_per_pass() -> None:
+    cases = [_case("a", (3, 20, 20), 1.0), _case("b", (5, 20, 20), 2.0)]
+    sampler = Sampler(cases, _network((8, 8)), _training(batch=4), seed=7)
+    assert len(sampler) == 8
+    for first in (0, 2, 4):  # three passes of two batches
+        names = [*sampler.batch(first).cases, *sampler.batch(first + 1).cases]
+        assert (names.count("a"), names.count("b")) == (3, 5)
+
+
+def test_a_batch_is_a_function_of_seed_and_iteration() -> None:
+    cases = [_case("a", (3, 40, 30), 1.0), _case("b", (2, 40, 30), 2.0)]
+    for patch in ((16, 16), (2, 16, 16)):
+        one = Sampler(cases, _network(patch), _training("default", mirror=True), seed=7)
+        two = Sampler(cases, _network(patch), _training("default", mirror=True), seed=7)
+        two.batch(0)  # another history
+        a, b = one.batch(5), two.batch(5)
+        assert torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels) and a.cases == b.cases
+        other = Sampler(cases, _network(patch), _training("default", mirror=True), seed=8).batch(5)
+        assert not torch.equal(a.images, other.images)
+
+
+@pytest.mark.parametrize(("patch", "shape"), [((8, 8), (4, 1, 8, 8)), ((2, 8, 8), (4, 1, 2, 8, 8))])
+def test_shapes_and_types(patch: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    batch = Sampler([_case("a", (3, 20, 20), 1.0)], _network(patch), _training(), seed=0).batch(0)
+    assert tuple(batch.images.shape) == shape and batch.images.dtype == torch.float32
+    assert tuple(batch.labels.shape) == (shape[0], *shape[2:]) and batch.labels.dtype == torch.int64
+
+
+def test_patches_about_the_heart_hold_it() -> None:
+    sampler = Sampler([_case("a", (6, 100, 100), 1.0)], _network((32, 32)), _training(heart=1.0), seed=0)
+    for iteration in range(20):
+        labels = sampler.batch(iteration).labels
+        assert (labels.sum((1, 2)) == 16).all()  # a jitter of a quarter patch never cuts the small heart
+
+
+def test_small_images_are_padded_with_zero_and_centred() -> None:
+    case = _case("a", (1, 8, 8), 5.0)
+    batch = Sampler([case], _network((4, 16, 16)), _training(batch=1, heart=0.0), seed=0).batch(0)
+    assert batch.images.sum() == 5.0 * 64  # the whole image, once
+    assert batch.images[0, 0, 1].sum() + batch.images[0, 0, 2].sum() == 5.0 * 64  # in one of the middle slices
+    assert batch.labels.sum() == 16
+
+
+def test_gather_by_hand() -> None:
+    array = torch.arange(12.0).reshape(1, 3, 4)
+    window = gather(array, (0, -1, 2), (1, 3, 3))
+    assert window.tolist() == [[[0, 0, 0], [2, 3, 0], [6, 7, 0]]]
+    assert gather(array, (0, 5, 0), (1, 2, 2)).abs().sum() == 0
+    assert array.tolist() == torch.arange(12.0).reshape(1, 3, 4).tolist()  # not changed
+
+
+def test_no_cases_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one case"):
+        Sampler([], _network((8, 8)), _training(), seed=0)
+
+
+def test_monitor_patches_are_fixed_and_hold_the_heart() -> None:
+    cases = [_case(str(i), (6, 40, 40), 1.0) for i in range(3)]
+    flat = monitor_patches(cases, _network((16, 16)))
+    assert sum(len(batch.cases) for batch in flat) == 18  # all slices of three stacks of six
+    assert all((batch.labels.sum((1, 2)) == 16).all() for batch in flat)
+    deep = monitor_patches(cases, _network((4, 16, 16)))
+    assert [tuple(batch.images.shape) for batch in deep] == [(1, 1, 4, 16, 16)] * 3
+    assert monitor_patches([], _network((16, 16))) == []
