@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 def mean_probabilities(members: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return the mean of the members' probabilities, each (classes, z, y, x) on the same grid; the members are not changed.
+    """Return the mean of the members' probabilities, each (classes, z, y, x) on one grid; they are not changed.
 
     Members are taken one by one, so an iterator keeps two of them in memory. One member alone gives its own
     probabilities, bit for bit. Raises ``ValueError`` for none, or for members of different shapes.

@@ -33,8 +33,8 @@ def describe_member(configuration: str, fold: int, weights: Path) -> Member:
 def write_model(folder: Path, best: BestConfig, weight_files: Sequence[Path]) -> None:
     """Write a model folder, whole or not at all; a model that stands there is replaced.
 
-    ``weight_files`` are the weights of ``best.members``, in their order. Raises ``ModelError`` if a file is missing or is
-    not the one whose SHA-256 its member has, or if ``folder`` holds something that is not a model.
+    ``weight_files`` are the weights of ``best.members``, in their order. Raises ``ModelError`` if a file is missing or
+    is not the one whose SHA-256 its member has, or if ``folder`` holds something that is not a model.
     """
     if len(weight_files) != len(best.members):
         raise ValueError(f"{len(best.members)} members need as many files, got {len(weight_files)}")
@@ -96,13 +96,15 @@ def read_model(folder: Path) -> BestConfig:
 def load_network(folder: Path, best: BestConfig, member: Member) -> torch.nn.Module:
     """Return a member's network on the CPU, in evaluation mode.
 
-    Raises ``ModelError`` if the weights are missing, lie outside the folder, are not those that were written, or do not fit.
+    Raises ``ModelError`` if the weights are missing, lie outside the folder, are not those that were written, or do not
+    fit the network.
     """
     path = _inside(folder, member)
     data = _read(path)
     _refuse_tampered(data, member, path)
     try:
-        network = build_network(best.configurations[member.configuration].network)
+        with torch.random.fork_rng(devices=[]):  # building draws weights: the caller's generator stays as it was
+            network = build_network(best.configurations[member.configuration].network)
         network.load_state_dict(load(data))
     except (SafetensorError, RuntimeError) as error:
         raise ModelError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
@@ -11,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autolv.core.errors import DataError, ModelError
+from autolv.core.errors import ModelError
 from autolv.core.geometry import Geometry, Spacing, Volume
 from autolv.imageio.volumes import read_image
 from autolv.inference.ensemble import mean_probabilities, most_probable
 from autolv.inference.model_folder import load_network, read_model
 from autolv.inference.windows import predict_logits
+from autolv.parallel import naming
 from autolv.postprocessing import apply_steps
 from autolv.preprocessing.forward import preprocess_image
 from autolv.preprocessing.inverse import restore_logits
@@ -56,7 +58,8 @@ def predict_case(
     """Return labels, uint8 (z, y, x), and probabilities, float32 (classes, z, y, x), of a frame by one network.
 
     Both lie on the frame's own canonical grid, without post-processing. ``network`` is in evaluation mode, on
-    ``device`` and in the layout that ``channels_last`` says. Raises ``DataError`` for an image that is not finite.
+    ``device`` and in the layout that ``channels_last`` says. Raises ``DataError`` for an image that is constant or not
+    finite.
     """
     image, grid = preprocess_image(_frame(volume.array, volume.geometry), configuration.preprocessing)
     logits = predict_logits(
@@ -77,9 +80,9 @@ class Predictor:
     """A chosen model, its networks loaded once; safe to use from several threads.
 
     The probabilities of a configuration are the mean over its folds, those of the model the mean over its
-    configurations, each brought back to the image's own grid first: a configuration weighs the same however many of its folds are there.
-    Each frame is preprocessed, predicted and post-processed by itself, so frame k of a cine gets what it
-    would get alone, and memory grows with the frames by the labels only (and by the probabilities, if asked for).
+    configurations, each brought back to the image's own grid first: a configuration weighs the same however many of
+    its folds are there. Each frame is preprocessed, predicted and post-processed by itself, so frame k of a cine gets
+    what it would get alone, and memory grows with the frames by the labels only (and the probabilities, if asked for).
     """
 
     def __init__(
@@ -112,18 +115,19 @@ class Predictor:
         model_folder: Path | str,
         *,
         device: str = "cpu",
-        precision: str = "float32",
+        precision: str | None = None,
         channels_last: bool = False,
         configurations: Sequence[str] | None = None,
         folds: Sequence[int] | None = None,
         mirror: Mirror | str = "auto",
         postprocess: bool = True,
     ) -> Predictor:
-        """Return the predictor of a model folder, or of those of its members that ``configurations`` and ``folds`` name.
+        """Return the predictor of a model folder, or of those members that ``configurations`` and ``folds`` name.
 
-        ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``mirror="on"`` averages each network over
-        in-plane mirrorings, which takes four passes for one; ``auto`` is ``off``, the way the model was scored.
-        Raises ``ModelError`` if the folder is not a whole model, names no such member, or mirroring is asked of networks that never saw it.
+        ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``precision`` ``None`` is the one in which the
+        model was scored. ``mirror="on"`` averages each network over in-plane mirrorings, which takes four passes for
+        one; ``auto`` is ``off``, the way the model was scored. Raises ``ModelError`` if the folder is not a whole model
+        or has no such member, or if mirroring is asked of networks that were trained without it.
         """
         folder = Path(model_folder)
         best = read_model(folder)
@@ -148,7 +152,7 @@ class Predictor:
             best,
             networks,
             device=where,
-            precision=precision,
+            precision=best.precision if precision is None else precision,
             channels_last=channels_last,
             mirror_axes=_mirror_axes(mirror, [best.configurations[member.configuration] for member in members]),
             postprocess=postprocess,
@@ -162,14 +166,15 @@ class Predictor:
     def predict(self, volume: Volume, *, probabilities: bool = False) -> Prediction:
         """Return the labels of a frame or a cine on its own canonical grid.
 
-        Raises ``DataError`` for an image that is not finite.
+        Raises ``DataError`` for a frame that is constant or not finite.
         """
         cine = volume.array if volume.is_cine else volume.array[None]  # (t, z, y, x)
         labels = np.zeros(cine.shape, dtype=np.uint8)
         kept: list[NDArray[np.float16]] = []
         changed = np.zeros(len(self._steps), dtype=np.int64)
         for number, frame in enumerate(cine):
-            found = self._probabilities(_frame(frame, volume.geometry))
+            with naming(f"frame {number + 1} of {len(cine)}") if volume.is_cine else nullcontext():
+                found = self._probabilities(_frame(frame, volume.geometry))
             labels[number], counts = apply_steps(
                 most_probable(found), self._steps, self.best.structures, volume.spacing_mm
             )
@@ -188,9 +193,9 @@ class Predictor:
     ) -> Prediction:
         """Return the labels of an array (z, y, x), (t, z, y, x) or (y, x), in its own shape.
 
-        ``spacing_mm`` is (z, y, x); z is the slice axis, its spacing from slice centre to slice centre. Axes should run
-        as in files: x towards the patient's left, y to the back or head (see ``core.geometry``). The array is not changed.
-        Raises ``ValueError`` with the layout that is expected for any other shape, or without a spacing.
+        ``spacing_mm`` is (z, y, x); z is the slice axis, its spacing from slice centre to slice centre. The axes run as
+        ``core.geometry`` takes them from files: x towards the patient's right, y towards the front or head. The array
+        is not changed. Raises ``ValueError`` with the layout expected for any other shape, or without a spacing.
         """
         image = np.asarray(array)
         if image.ndim not in (2, 3, 4) or 0 in image.shape or image.dtype.kind not in "uif":
@@ -210,7 +215,7 @@ class Predictor:
         )
 
     def predict_file(self, path: Path | str, *, probabilities: bool = False) -> Prediction:
-        """Return the labels of an image file on its canonical grid (``imageio.write_labels`` brings them to the file's)."""
+        """Return the labels of an image file on its canonical grid (``write_labels`` takes them to the file's)."""
         return self.predict(read_image(Path(path)), probabilities=probabilities)
 
     def _probabilities(self, frame: Volume) -> NDArray[np.float32]:
@@ -251,14 +256,7 @@ def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:
     """Return one frame as float32, always laid out alike in memory, so that the same frame gives the same bits."""
     if array.ndim != 3:
         raise ValueError(f"expected one frame (z, y, x), got shape {array.shape}")
-    image = np.ascontiguousarray(array, dtype=np.float32)
-    finite = np.isfinite(image)
-    if not finite.all():
-        raise DataError(
-            f"the image holds {int(image.size - finite.sum())} values that are not finite.",
-            remedy="Replace them, with 0 for instance, and try again.",
-        )
-    return Volume(array=image, geometry=geometry)
+    return Volume(array=np.ascontiguousarray(array, dtype=np.float32), geometry=geometry)
 
 
 def _plain_geometry(spacing_mm: Spacing, shape: Sequence[int]) -> Geometry:

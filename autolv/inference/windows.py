@@ -1,8 +1,9 @@
 """Logits of a whole image from a network that sees one patch at a time: overlapping windows under Gaussian weights.
 
 Windows overlap by half and are weighted by a Gaussian with a standard deviation of an eighth of the window (Isensee
-2021); the weighted sum is divided by the true sum of weights, so a network that says the same everywhere gives exactly
-that up to rounding, to the border of the image. Logits of one network are averaged: over windows, and over mirrored passes where asked for.
+2021); the weighted sum is divided by the true sum of weights, so a network that says the same everywhere gives
+that, to the border of the image and up to rounding. It is logits that are averaged, as they are of one network: over
+windows, and over mirrored passes where asked for.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def _blend(
             for region, logits in zip(batch, forward(_gather(image, batch)), strict=True):
                 total[(slice(None), *region)] = logits
         return total
-    weight = torch.from_numpy(gaussian_window(plan.patch)).to(image).reshape((1, *plan.patch)[-3:])
+    weight = torch.tensor(gaussian_window(plan.patch)).to(image).reshape((1, *plan.patch)[-3:])
     weights = image.new_zeros(image.shape)
     for batch in batches:
         for region, logits in zip(batch, forward(_gather(image, batch)), strict=True):
