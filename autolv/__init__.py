@@ -1,0 +1,54 @@
+"""Self-configuring left-ventricle segmentation for short-axis cine cardiac MRI.
+
+The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``find_best_config``, ``predict`` and
+``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autolv.inference.predictor import Predictor
+    from autolv.pipeline.convert import convert
+    from autolv.pipeline.evaluate import evaluate
+    from autolv.pipeline.find_best_config import find_best_config
+    from autolv.pipeline.plan_and_preprocess import plan_and_preprocess
+    from autolv.pipeline.predict import predict
+    from autolv.pipeline.train import train
+
+__version__ = "0.1.0"
+__all__ = [
+    "Predictor",
+    "__version__",
+    "convert",
+    "evaluate",
+    "find_best_config",
+    "plan_and_preprocess",
+    "predict",
+    "train",
+]
+
+_HOMES = {
+    "Predictor": "autolv.inference.predictor",
+    "convert": "autolv.pipeline.convert",
+    "evaluate": "autolv.pipeline.evaluate",
+    "find_best_config": "autolv.pipeline.find_best_config",
+    "plan_and_preprocess": "autolv.pipeline.plan_and_preprocess",
+    "predict": "autolv.pipeline.predict",
+    "train": "autolv.pipeline.train",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on its first use (PEP 562), so that ``import autolv`` and ``--help`` stay instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autolv' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
