@@ -1,8 +1,9 @@
 """The ACDC challenge's own measures and conventions (Bernard 2018, IEEE TMI 37:2514), for its table.
 
-They differ from ``evaluation.overlap`` in one point: a structure that both maps lack has Dice 1 and Hausdorff distance 0, as
-in the challenge's code. A structure that one of them lacks has Dice 0 and no Hausdorff distance; the challenge leaves this open,
-and the stand-in of 1 mm found in copies of its code makes a failure look like a success, so it is not used.
+They differ from ``evaluation.overlap`` in one point: a structure that both maps lack has Dice 1 and Hausdorff
+distance 0, as in the challenge's code. A structure that one of them lacks has Dice 0 and no Hausdorff distance; the
+challenge leaves this open, and the stand-in of 1 mm found in copies of its code makes a failure look like a success,
+so it is not used.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class AcdcRow:
 
 
 def acdc_rows(cases: Sequence[CaseMetrics]) -> tuple[AcdcRow, ...]:
-    """Return the challenge's rows for LV, RV and myocardium, those that the cases have; frames without phase are left out."""
+    """Return the challenge's rows for LV, RV and myocardium, those that the cases have.
+
+    Which frame is which is found by ``frames_by_patient``; frames whose phase it cannot tell are left out.
+    """
     frames = frames_by_patient(cases)
     clinical = agreement_by_patient(cases)
     rows = []

@@ -1,8 +1,9 @@
 """Intervals by resampling patients, so that the frames of one patient are never taken for independent.
 
 The interval is the percentile interval with the expansion for few patients of Hesterberg 2015 (Am Stat 69:371): the
-quantile level is that of Student's t with (patients - 1) degrees of freedom, scaled by sqrt(n / (n - 1)). For many patients it
-tends to the plain percentile interval; for ten, that one would hold the truth in about 89 % of cases instead of 95 %.
+quantile level is that of Student's t with (patients - 1) degrees of freedom, scaled by sqrt(n / (n - 1)). For many
+patients it tends to the plain percentile interval; for ten, that one would hold the truth in about 89 % of cases
+instead of 95 %.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ def mean_interval(
 ) -> Interval:
     """Return the (lower, upper) bootstrap interval of the mean of ``values`` over cases.
 
-    ``values`` is (cases,), or (cases, structures) for the mean over structures of the means over cases; NaN is left out of
-    the means. ``patients`` names each case's patient: whole patients are drawn. The same seed gives the same interval.
-    NaN for fewer than two patients with a defined value.
+    ``values`` is (cases,), or (cases, structures) for the mean over structures of the means over cases; NaN is left
+    out of the means. ``patients`` names each case's patient: whole patients are drawn. The same seed gives the same
+    interval. NaN for fewer than two patients with a defined value.
     """
     table, codes, count = _by_patient(values, patients)
     if count < 2:
@@ -44,8 +45,8 @@ def paired_difference_interval(
 ) -> Interval:
     """Return the (lower, upper) bootstrap interval of the mean of ``a - b``, two results on the same cases.
 
-    Shapes and rules are those of ``mean_interval``; a value that is NaN in either is left out of both, so that the means
-    compared are of the same cases.
+    Shapes and rules are those of ``mean_interval``; a value that is NaN in either is left out of both, so that the
+    means compared are of the same cases.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:

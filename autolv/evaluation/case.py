@@ -49,8 +49,8 @@ def compare_case(
 ) -> CaseMetrics:
     """Compare two (z, y, x) label maps that hold 0 for background and 1 + the position in ``structures``.
 
-    Neither is changed. What an empty structure gives is written in ``evaluation.overlap``. Raises ``DataError`` for maps
-    of different shapes, ``ValueError`` for labels that no structure has.
+    Neither is changed. What an empty structure gives is written in ``evaluation.overlap``. Raises ``DataError`` for
+    maps of different shapes, ``ValueError`` for labels that no structure has.
     """
     if prediction.shape != reference.shape:
         raise DataError(

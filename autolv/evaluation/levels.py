@@ -16,10 +16,11 @@ LEVELS = ("base", "mid", "apex")
 def slice_levels(reference: NDArray[np.integer], structures: Sequence[str]) -> tuple[str, ...]:
     """Return the level of each slice of ``reference``, shape (z, y, x) with internal labels; ``""`` if it has no LV.
 
-    The slices from the first to the last in which the reference has LV cavity or myocardium are cut into thirds
-    (as near as whole slices allow, ends alike). Slices beyond the basal end belong to the base and those beyond the apical end
-    to the apex, so that whatever is segmented there too much is counted. The base is the end towards which the labelled
-    area's centre of mass along z lies: the heart tapers to the apex, and the right ventricle ends before it.
+    The slices from the first to the last in which the reference has LV cavity or myocardium are cut into thirds (as
+    near as whole slices allow, ends alike). Slices beyond the basal end belong to the base and those beyond the
+    apical end to the apex, so that whatever is segmented there too much is counted. The base is the end towards which
+    the labelled area's centre of mass along z lies: the heart tapers to the apex, and the right ventricle ends before
+    it.
     """
     lv = [channel for channel, name in enumerate(structures, start=1) if name in (LV_CAVITY, LV_MYOCARDIUM)]
     slices = np.flatnonzero(np.isin(reference, lv).any(axis=(1, 2)))
@@ -45,7 +46,7 @@ def level_dice(histogram: NDArray[np.int64], channel: int, levels: Sequence[str]
 
 
 def missed_and_invented(histogram: NDArray[np.int64], channel: int) -> tuple[int, int]:
-    """Return how many slices have the structure in the reference only (missed), and in the prediction only (invented)."""
+    """Return how many slices only the reference has the structure in (missed), and only the prediction (invented)."""
     referred = histogram[:, channel, :].sum(axis=1) > 0  # (z,)
     predicted = histogram[:, :, channel].sum(axis=1) > 0  # (z,)
     return int((referred & ~predicted).sum()), int((predicted & ~referred).sum())

@@ -2,8 +2,8 @@
 
 Rules for structures without voxels, here and in ``evaluation.surface``:
 
-- empty in prediction and reference (``"both"``): Dice, IoU and all distances are undefined (NaN), left out of means, and
-  counted. A correct absence is neither rewarded with 1 nor punished with 0.
+- empty in prediction and reference (``"both"``): Dice, IoU and all distances are undefined (NaN), left out of means,
+  and counted. A correct absence is neither rewarded with 1 nor punished with 0.
 - empty in one of them (``"prediction"`` or ``"reference"``, whichever it is): Dice and IoU are 0 and enter the means;
   all distances are undefined (NaN), left out of means, and counted as failures. No stand-in distance is ever used.
 

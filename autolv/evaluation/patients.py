@@ -45,8 +45,9 @@ class PatientValues:
 def frames_by_patient(cases: Sequence[CaseMetrics]) -> tuple[Frames, ...]:
     """Return each patient's two frames, sorted by patient.
 
-    They are known by ``phase``. Where a patient has exactly two cases and neither has a phase, end-diastole is the one
-    with the larger LV cavity in the reference. A phase that a patient has twice is not used: which is meant is not known.
+    They are known by ``phase``. Where a patient has exactly two cases and neither has a phase, end-diastole is the
+    one with the larger LV cavity in the reference. A phase that a patient has twice is not used: which is meant is
+    not known.
     """
     of_patient: dict[str, list[CaseMetrics]] = defaultdict(list)
     for case in cases:

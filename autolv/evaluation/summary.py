@@ -45,9 +45,9 @@ METRICS: dict[str, Metric] = {
 def summarise(cases: tuple[CaseMetrics, ...]) -> Evaluation:
     """Return the evaluation of ``cases``; of no case at all, every mean is NaN and every table empty.
 
-    A mean is over the cases in which the metric is defined (the rules are in ``evaluation.overlap``); ``mean_dice`` is the mean
-    over structures of these means. ``undefined`` counts the pairs of structure and case by reason. Intervals are 95 %, by
-    resampling patients.
+    A mean is over the cases in which the metric is defined (the rules are in ``evaluation.overlap``); ``mean_dice``
+    is the mean over structures of these means. ``undefined`` counts the pairs of structure and case by reason.
+    Intervals are 95 %, by resampling patients.
     """
     structures = structures_of(cases)
     summary = mean_metrics(cases)

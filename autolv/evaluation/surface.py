@@ -48,10 +48,11 @@ def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def surface_distances(
     prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: tuple[float, ...]
 ) -> SurfaceDistances:
-    """Return the distances between the surfaces of two masks of one shape, e.g. (z, y, x), with one spacing per axis."""
+    """Return the distances between the surfaces of two masks of one shape, e.g. (z, y, x); one spacing per axis."""
     if prediction.shape != reference.shape or len(spacing_mm) != prediction.ndim:
         raise ValueError(
-            f"expected masks of one shape and a spacing per axis, got {prediction.shape}, {reference.shape}, {spacing_mm}"
+            f"expected masks of one shape and a spacing per axis, "
+            f"got shapes {prediction.shape} and {reference.shape}, spacing {spacing_mm}"
         )
     box = _joint_box(prediction | reference)
     if box is None or not prediction[box].any() or not reference[box].any():
@@ -76,8 +77,8 @@ def hausdorff_mm(distances: SurfaceDistances) -> float:
 def hd95_mm(distances: SurfaceDistances, percentile: float = 95.0) -> float:
     """Return the larger of the two directed 95th percentiles (linear interpolation); NaN where a mask is empty.
 
-    This is the robust Hausdorff distance of DeepMind's ``surface-distance``, unweighted. Percentiles of the pooled
-    distances, as MedPy takes them, are never larger.
+    This is the robust Hausdorff distance of DeepMind's ``surface-distance``, unweighted. MedPy's percentile of the
+    pooled distances is smaller where one direction is worse than the other, and hides what a small mask misses.
     """
     if not _pooled(distances).size:
         return math.nan
@@ -87,9 +88,10 @@ def hd95_mm(distances: SurfaceDistances, percentile: float = 95.0) -> float:
 
 
 def assd_mm(distances: SurfaceDistances) -> float:
-    """Return the mean of all directed distances, pooled (average symmetric surface distance); NaN where a mask is empty.
+    """Return the mean of all directed distances (average symmetric surface distance); NaN where a mask is empty.
 
-    Each surface voxel weighs the same, whichever mask it is of (Heimann 2009); MedPy takes the mean of the two means.
+    They are pooled: each surface voxel weighs the same, whichever mask it is of (Heimann 2009, IEEE TMI 28:1251); MedPy
+    takes the mean of the two directed means.
     """
     both = _pooled(distances)
     return float(both.mean()) if both.size else math.nan

@@ -16,8 +16,8 @@ MYOCARDIAL_DENSITY_G_PER_ML = 1.05  # the density in use for cardiac MR: Schulz-
 def volume_ml(mask: NDArray[np.bool_], spacing_mm: Spacing) -> float:
     """Return the volume of ``mask``, shape (z, y, x), in millilitres; an empty mask has 0.
 
-    ``spacing_mm`` is (z, y, x), its first entry the distance between the centres of slices (thickness + gap), so this is
-    the summation of slices after Simpson's method.
+    ``spacing_mm`` is (z, y, x), its first entry the distance between the centres of slices (thickness + gap), so this
+    is the summation of slices after Simpson's method.
     """
     if mask.ndim != 3:
         raise ValueError(f"mask must be (z, y, x), got shape {mask.shape}")
@@ -29,8 +29,8 @@ def structure_volumes_ml(
 ) -> dict[str, float]:
     """Return the volume of each structure in millilitres; a structure without voxels has 0.
 
-    ``labels``, shape (z, y, x), holds 0 for background and 1 + the position in ``structures``. Raises ``ValueError`` for a
-    label outside of these.
+    ``labels``, shape (z, y, x), holds 0 for background and 1 + the position in ``structures``. Raises ``ValueError``
+    for a label outside of these.
     """
     if labels.ndim != 3:
         raise ValueError(f"labels must be (z, y, x), got shape {labels.shape}")

@@ -1,1 +1,1 @@
-
+"""Tables and figures from stored results. Computes no metric."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autolv.evaluation.patients import EDV, EF, ESV, MASS, Pair, patient_values
 from autolv.reporting._canvas import INK, colour_of, plain_axes, save, sheet
-from autolv.reporting._text import label_of, number
+from autolv.reporting._text import label_of, number, short_of
 from autolv.schema.results import Agreement, Evaluation
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _FEW = 25  # epochs up to which each is marked by a dot
 def progress_figure(history: Sequence[Mapping[str, float]], path: Path) -> None:
     """Draw loss, Dice per structure, learning rate and seconds over epochs, and write it to ``path``.
 
-    Each row of ``history`` has ``epoch``, ``loss``, ``learning_rate``, ``seconds`` and ``dice_<structure>``; NaN leaves a
-    gap. Without any row the panels stay empty.
+    Each row of ``history`` has ``epoch``, ``loss``, ``learning_rate``, ``seconds`` and ``dice_<structure>``; NaN
+    leaves a gap. Without any row the panels stay empty.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -41,13 +41,14 @@ def progress_figure(history: Sequence[Mapping[str, float]], path: Path) -> None:
     _line(seconds, epochs, [row["seconds"] for row in history], INK)
     for key in [key for key in (history[0] if history else {}) if key.startswith(_DICE)]:
         name, values = key.removeprefix(_DICE), [row[key] for row in history]
-        _line(dice, epochs, values, colour_of(name), f"{label_of(name)}, last {number(values[-1], 3)}")
+        _line(dice, epochs, values, colour_of(name), f"{short_of(name)} {number(values[-1], 3)}")
     if dice.lines:
-        dice.legend(fontsize=9, frameon=False, loc="lower right")
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.99), "borderpad": 0.0}  # above the panel, by the title
+        dice.legend(fontsize=9, frameon=False, ncols=len(dice.lines), handlelength=1.2, columnspacing=1.2, **place)
         dice.set_ylim(top=1.0)
     rate.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     seconds.set_ylim(0.0, 1.15 * max((row["seconds"] for row in history), default=1.0) or 1.0)
-    titles = ("Training loss", "Dice on the monitored patches", "Learning rate", "Time per epoch [s]")
+    titles = ("Training loss", "Dice on patches", "Learning rate", "Time per epoch [s]")
     for axes, title in zip(panels.flat, titles, strict=True):
         plain_axes(axes, title, "epoch")
         axes.set_xlim(min(epochs, default=1) - 0.5, max(epochs, default=1) + 0.5)
@@ -104,8 +105,8 @@ def overlay_figure(
     """Draw the slices of ``image`` in which anything is labelled, with contours, and write them to ``path``.
 
     All arrays are (z, y, x), labels hold 0 and 1 + the position in ``structures``; in-plane pixels are taken as square.
-    Coloured lines are ``labels``, dashed white ones the ``reference``. Of more than 15 slices, 15 spread over the heart are
-    shown; where nothing is labelled at all, slices of the whole field.
+    Coloured lines are ``labels``, dashed white ones the ``reference``. Of more than 15 slices, 15 spread over the heart
+    are shown; where nothing is labelled at all, slices of the whole field.
     """
     if image.ndim != 3 or labels.shape != image.shape or (reference is not None and reference.shape != image.shape):
         raise ValueError("image, labels and reference must be (z, y, x) arrays of one shape")
@@ -141,7 +142,7 @@ def _spread(occupied: NDArray[np.intp], total: int) -> list[int]:
 
 
 def _window(occupied: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return the rows and columns of a square about ``occupied`` (y, x) with a margin, within the field; all if empty."""
+    """Return the rows and columns of a square about ``occupied`` (y, x) with a margin, in the field; all if empty."""
     if not occupied.any():
         return slice(None), slice(None)
     y, x = (np.flatnonzero(occupied.any(axis=1 - axis)) for axis in (0, 1))

@@ -55,7 +55,7 @@ def acdc_table(evaluation: Evaluation) -> str:
         "",
         *_acdc_clinical(rows),
         "",
-        "Challenge rules: a structure that both maps lack has Dice 1 and HD 0; HD is 3D, in mm, maximum of both directions.",
+        "Challenge rules: a structure that both maps lack has Dice 1 and HD 0. HD: 3D, the larger of both directions.",
     ]
     lost = sum(row.no_distance for row in rows)
     if lost:
@@ -67,7 +67,7 @@ def acdc_table(evaluation: Evaluation) -> str:
 
 
 def candidates_table(best: BestConfig) -> str:
-    """Return the candidates, best first, and which one was chosen (``*``) for what reason; ``~``: not told from the best."""
+    """Return the candidates, best first, which was chosen (``*``) and why; ``~``: cannot be told from the best."""
     rows: list[tuple[str, ...]] = []
     ranked = sorted(best.candidates, key=lambda c: -c.mean_dice)
     for candidate in ranked:
@@ -84,7 +84,7 @@ def candidates_table(best: BestConfig) -> str:
         "*: chosen; ~: cannot be told from the best (paired bootstrap of patients); EF MAE in points of EF.",
         *textwrap.wrap(f"Chosen: {best.chosen}. {best.reason}", 108),
         f"Mean Dice {number(best.score, 4)}, with post-processing {number(best.score_with_postprocessing, 4)}.",
-        f"Of the choice itself, cross-fitted (chosen on other folds than scored on): {number(best.cross_fitted_score, 4)}.",
+        f"Of the choice itself, made on other folds than it is scored on: {number(best.cross_fitted_score, 4)}.",
         f"Post-processing: {'; '.join(_step(step) for step in best.postprocessing) or 'none'}.",
     ]
     return "\n".join(lines) + "\n"
