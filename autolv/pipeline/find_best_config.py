@@ -3,47 +3,175 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from autolv.core.errors import ModelError
 from autolv.core.workspace import Workspace
-from autolv.imageio.probabilities import read_probabilities
-from autolv.imageio.volumes import read_labels
-from autolv.pipeline.context import load_plan, load_splits, open_dataset
-from autolv.schema.dataset import Case, Dataset
+from autolv.inference.model_folder import describe_member, write_model
+from autolv.pipeline.context import load_plan, load_splits, open_dataset, thread_count
+from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, trained_folds
+from autolv.pipeline.scoring import Scorer
+from autolv.pipeline.versions import versions
+from autolv.planning.cost import network_cost
+from autolv.reporting.tables import candidates_table
 from autolv.schema.plan import Plan
-from autolv.schema.record import read_record
-from autolv.schema.results import RunRecord
-from autolv.schema.splits import Splits
+from autolv.schema.record import write_record, write_text
+from autolv.schema.results import BestConfig, Candidate
+from autolv.selection.candidates import ScoredCandidate, candidate_name, enumerate_candidates
+from autolv.selection.postprocess import candidate_steps, choose_postprocessing
+from autolv.selection.procedure import Selection, select
 
 _log = logging.getLogger(__name__)
+Trained = dict[str, list[TrainedFold]]
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedFold:
-    """One validated fold of one configuration."""
+def find_best_config(
+    dataset: str,
+    *,
+    run: str = "default",
+    root: Path | str = ".",
+    configurations: Sequence[str] | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    device: str = "auto",  # noqa: ARG001 - accepted like everywhere; nothing is predicted here
+) -> BestConfig:
+    """Choose between the trained configurations and their ensembles, choose the post-processing, write the model folder.
 
-    configuration: str
-    number: int
-    place: Path
-    record: RunRecord
+    Works with whatever folds are validated, and says which. All candidates are compared on the cases that they share.
+    Raises ``ModelError`` naming the exact command when nothing is trained, or when configurations share no case.
+    """
+    workspace = Workspace.at(root)
+    folder, record = open_dataset(workspace, dataset)
+    plan = load_plan(workspace, dataset)
+    splits = load_splits(workspace, record)
+    names = list(plan.configurations) if configurations is None else list(configurations)
+    trained = trained_folds(workspace, dataset, run, names, len(splits.folds))
+    _require(trained, plan, dataset, run, configurations)
+    available = _log_available(trained, len(splits.folds), dataset)
+    scorer = Scorer(folder, record, trained, workers=thread_count(workers))
+    selection = _select(scorer, plan, trained, seed)
+    chosen = next(c for c in enumerate_candidates(list(trained)) if candidate_name(c) == selection.choice.chosen)
+    # the chosen one's post-processing may be judged on all its own cases, not only on those that all share
+    cases = scorer.cases(chosen)
+    steps = choose_postprocessing(
+        lambda steps: scorer.dice(chosen, cases, steps), candidate_steps(record.schema_.structures), scorer.shared(cases)
+    )
+    members = [fold for name in chosen for fold in trained[name]]
+    best = BestConfig(
+        dataset=dataset,
+        run=run,
+        labels=record.labels,
+        structures=record.schema_.structures,
+        precision=common_precision(members),  # type: ignore[arg-type]
+        configurations={name: trained[name][0].record.configuration for name in chosen},
+        members=tuple(describe_member(fold.configuration, fold.number, fold.weights) for fold in members),
+        postprocessing=steps.steps,
+        candidates=_candidates(scorer, selection, trained),
+        chosen=selection.choice.chosen,
+        reason=selection.choice.reason,
+        score=steps.score_before,
+        score_with_postprocessing=steps.score,
+        cross_fitted_score=selection.cross_fitted_score,
+        folds_available=available,
+        fingerprint_hash=plan.fingerprint_hash,
+        licence_note=LICENCE_NOTE,
+        versions=versions(),
+    )
+    target = workspace.model(dataset, run)
+    write_model(target, best, [fold.weights for fold in members])
+    table = candidates_table(best)
+    write_text(target / "candidates.txt", table + "\n")
+    write_record(scorer.evaluation(chosen, cases, steps.steps), target / "cross_validation.json")
+    for trial in steps.trials:
+        _log.info("post-processing %s %s: %s (%+.5f)%s", trial.step.name, trial.step.structure,
+                  "kept" if trial.kept else "left out", trial.gain, f", {trial.reason}" if not trial.kept else "")  # fmt: skip
+    _log.info("model folder: %s", target)
+    _log.info("next: autolv_predict -d %s -i IMAGES -o PREDICTIONS%s", dataset, "" if run == "default" else f" --run {run}")
+    return best
 
 
-def trained_folds(
-    workspace: Workspace, dataset: str, run: str, splits: Splits, names: Sequence[str]
-) -> dict[str, list[TrainedFold]]:
-    """Return the validated folds of each configuration in ``names`` that has any, in the order of the folds."""
-    found: dict[str, list[TrainedFold]] = {}
-    for name in names:
-        for number in range(len(splits.folds)):
-            place = workspace.fold(dataset, run, name, number)
-            if (place / "run.json").exists():
-                record = read_record(RunRecord, place / "run.json")
-                if record.status == "validated":
-                    found.setdefault(name, []).append(TrainedFold(name, number, place, record))
-    return found
+def _require(
+    trained: Trained, plan: Plan, dataset: str, run: str, wanted: Sequence[str] | None
+) -> None:
+    missing = [name for name in wanted or () if name not in trained]
+    if missing or not trained:
+        name = missing[0] if missing else plan.recommended
+        raise ModelError(
+            f"{name} of {dataset} has no validated fold in the run {run!r}.",
+            remedy=f"Run: autolv_train -d {dataset} -c {name} -f all{'' if run == 'default' else f' --run {run}'}",
+        )
+
+
+def _log_available(trained: Trained, count: int, dataset: str) -> str:
+    """Log which folds are there and the exact command for each that is not; return the former in words."""
+    parts = []
+    for name, folds in trained.items():
+        parts.append(f"{name} {len(folds)}/{count} folds")
+        for number in sorted(set(range(count)) - {fold.number for fold in folds}):
+            _log.info("missing: autolv_train -d %s -c %s -f %d", dataset, name, number)
+    text = ", ".join(parts)
+    _log.info("trained: %s", text)
+    return text
+
+
+def _select(scorer: Scorer, plan: Plan, trained: Trained, seed: int) -> Selection:
+    names = list(trained)
+    shared = scorer.cases(tuple(names))
+    if not shared:
+        raise ModelError(
+            f"{' and '.join(names)} have no validated case in common.",
+            remedy="Train them on the same folds, or name one configuration with -c.",
+        )
+    _log.info("comparing on %d cases of %d patients", len(shared), len({case.patient for case in shared}))
+    by_name = {candidate_name(parts): parts for parts in enumerate_candidates(names)}
+    candidates = [
+        ScoredCandidate(
+            name=name,
+            configurations=parts,
+            dice=scorer.dice(parts, shared, ()),
+            cost=sum(_cost(plan, part) * len(trained[part]) for part in parts),
+        )
+        for name, parts in by_name.items()
+    ]
+    structures = plan.structures
+    return select(
+        candidates,
+        lambda name, steps: scorer.dice(by_name[name], shared, steps),
+        candidate_steps(structures),
+        scorer.shared(shared),
+        seed=seed,
+    )
+
+
+def _cost(plan: Plan, name: str) -> float:
+    """Return the operations per voxel of one network, the measure in which candidates' costs are compared."""
+    network = plan.configurations[name].network
+    return network_cost(network).forward_flops / math.prod(network.patch)
+
+
+def _candidates(scorer: Scorer, selection: Selection, trained: Trained) -> tuple[Candidate, ...]:
+    shared = scorer.cases(tuple(trained))
+    by_name = {candidate_name(parts): parts for parts in enumerate_candidates(list(trained))}
+    found = []
+    for standing in selection.choice.standings:
+        parts = by_name[standing.name]
+        means = scorer.structure_means(parts, shared)
+        found.append(
+            Candidate(
+                name=standing.name,
+                configurations=parts,
+                folds=tuple(sorted({scorer.fold_of(case) for case in shared})),
+                cases=len(shared),
+                patients=len({case.patient for case in shared}),
+                mean_dice=standing.mean_dice,
+                interval=standing.interval,
+                dice=means,
+                ef_mae_percent=scorer.ef_mae_percent(parts, shared),
+                difference_to_best=standing.difference_to_best,
+                difference_interval=standing.difference_interval,
+                separable=standing.separable,
+            )
+        )
+    return tuple(found)
