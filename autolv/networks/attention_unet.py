@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autolv.networks import NETWORKS
-from autolv.networks._blocks import LEAKY_SLOPE, Ints, InstanceNorm, initialise, patchwise, pointwise
+from autolv.networks._blocks import LEAKY_SLOPE, InstanceNorm, Ints, initialise, patchwise, pointwise
 from autolv.networks._ushape import UShape
 from autolv.networks.unet import decoder_stages, encoder_stages, isotropic, up_stages
 from autolv.schema.plan import Network

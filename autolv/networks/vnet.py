@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from autolv.networks import NETWORKS
-from autolv.networks._blocks import Ints, InstanceNorm, conv, initialise, patchwise, upsampling
+from autolv.networks._blocks import InstanceNorm, Ints, conv, initialise, patchwise, upsampling
 from autolv.networks._ushape import UShape
 from autolv.schema.plan import Network
 
