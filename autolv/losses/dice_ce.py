@@ -16,15 +16,15 @@ class DiceCrossEntropy:
     """One minus the mean soft Dice of the foreground classes, plus the mean cross-entropy of all voxels.
 
     ``batch_dice`` sums over the whole batch before dividing, so that a slice without a structure neither rewards nor
-    punishes by itself; otherwise each sample has its own Dice. ``smooth`` is added to numerator and denominator: a class
-    that is neither in the target nor predicted has Dice 1.
+    punishes by itself; otherwise each sample has its own Dice. ``smooth`` is added to numerator and denominator: a
+    class that is neither in the target nor predicted has Dice 1.
     """
 
     batch_dice: bool = True
     smooth: float = 1e-5
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of logits (n, classes, *size) against the classes ``target`` (n, *size), int64, in float32."""
+        """Return the loss, float32, of logits (n, classes, *size) against the classes ``target`` (n, *size), int64."""
         if target.shape != (logits.shape[0], *logits.shape[2:]):
             raise ValueError(f"target must be (n, *size) for logits {tuple(logits.shape)}, got {tuple(target.shape)}")
         log_probabilities = functional.log_softmax(logits.float(), dim=1)

@@ -75,7 +75,7 @@ def conv_stack(inputs: int, outputs: int, kernel: Ints, count: int, stride: Ints
 
 
 def initialise(slope: float) -> Callable[[nn.Module], None]:
-    """Return what ``Module.apply`` needs for He's initialisation (He 2015) with a (leaky) ReLU's ``slope``, biases 0."""
+    """Return what ``Module.apply`` needs for He's initialisation (He 2015): a leaky ReLU's ``slope``, biases 0."""
 
     def apply(module: nn.Module) -> None:
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):

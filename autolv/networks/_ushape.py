@@ -1,4 +1,4 @@
-"""The way that all architectures here share: down through the stages, up again past the skips, a head per fine stage."""
+"""The way that all architectures share: down through the stages, up again past the skips, a head per fine stage."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from autolv.schema.plan import Network
 class UShape(nn.Module):
     """Encoder, decoder and heads; what a stage is made of is the architecture's choice.
 
-    ``encoder[s]`` maps stage s - 1 (the image for s = 0) to stage s. ``ups[s]`` maps stage s + 1 to the size of stage s;
-    ``decoder[s]`` takes that joined with the skip of stage s. ``gates[s](skip, coarser)``, where given, weighs the skip
-    first. ``widths[s]`` is the number of channels that ``decoder[s]`` returns.
+    ``encoder[s]`` maps stage s - 1 (the image for s = 0) to stage s. ``ups[s]`` maps stage s + 1 to the size of stage
+    s; ``decoder[s]`` takes that joined with the skip of stage s. ``gates[s](skip, coarser)``, where given, weighs the
+    skip first. ``widths[s]`` is the number of channels that ``decoder[s]`` returns.
     """
 
     def __init__(

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from autolv.networks import NETWORKS
 from autolv.networks._blocks import LEAKY_SLOPE, InstanceNorm, Ints, initialise, patchwise, pointwise
+from autolv.networks._plain_stages import decoder_stages, encoder_stages, isotropic, up_stages
 from autolv.networks._ushape import UShape
-from autolv.networks.unet import decoder_stages, encoder_stages, isotropic, up_stages
 from autolv.schema.plan import Network
 
 _LINEAR = {2: "bilinear", 3: "trilinear"}
@@ -19,8 +19,8 @@ class AttentionGate(nn.Module):
     """Weigh each voxel of a skip by a number in (0, 1) that the skip and the next coarser features decide together.
 
     The skip is brought to the coarser grid by a convolution with kernel = ``stride``, the gating signal to as many
-    channels (half the skip's) by a pointwise one; the sum, rectified, gives one logit per coarse voxel, whose sigmoid is
-    interpolated linearly to the skip's grid. A pointwise convolution and a normalisation follow the product.
+    channels (half the skip's) by a pointwise one; the sum, rectified, gives one logit per coarse voxel, whose sigmoid
+    is interpolated linearly to the skip's grid. A pointwise convolution and a normalisation follow the product.
     """
 
     def __init__(self, skip_channels: int, gating_channels: int, stride: Ints) -> None:
@@ -72,7 +72,7 @@ def build_attention_unet(network: Network) -> UShape:
 
 
 def attention_maps(module: UShape, x: Tensor) -> tuple[Tensor, ...]:
-    """Return what each gate of an Attention U-Net lets through for images ``x``: (n, 1, *size of the skip), finest first.
+    """Return how much of its skip each gate lets through for images ``x``: (n, 1, *size of the skip), finest first.
 
     Raises ``ValueError`` for a network without gates.
     """

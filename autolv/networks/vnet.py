@@ -85,7 +85,7 @@ def build_vnet(network: Network) -> UShape:
 
 
 def paper_form() -> Network:
-    """Return the network of Milletari 2016: 128 x 128 x 64 voxels, 16 to 256 channels, kernels of 5 voxels, two classes.
+    """Return the network of Milletari 2016: 128 x 128 x 64 voxels, 16 to 256 channels, kernels of 5³, two classes.
 
     Departures: convolutions are normalised, and the one head is a single 1 x 1 x 1 convolution.
     """

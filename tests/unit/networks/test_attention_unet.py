@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from autolv.networks import build_network
+from autolv.networks._plain_stages import isotropic
 from autolv.networks.attention_unet import AttentionGate, attention_maps, paper_form
-from autolv.networks.unet import isotropic
 
 
 def _small():
