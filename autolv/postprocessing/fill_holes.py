@@ -18,7 +18,10 @@ _IN_PLANE = np.array([[[0] * 3] * 3, [[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[0] * 3
 
 @POSTPROCESSING.register("fill_holes")
 def fill_holes(
-    labels: NDArray[np.uint8], channel: int | None, structures: Sequence[str], spacing_mm: Spacing
+    labels: NDArray[np.uint8],
+    channel: int | None,
+    structures: Sequence[str],
+    spacing_mm: Spacing,
 ) -> NDArray[np.uint8]:
     """Return ``labels`` (z, y, x) with the background that a structure encloses in a slice given to that structure.
 

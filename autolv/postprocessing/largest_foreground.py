@@ -14,7 +14,10 @@ from autolv.postprocessing._components import components
 
 @POSTPROCESSING.register("largest_foreground")
 def largest_foreground(
-    labels: NDArray[np.uint8], channel: int | None, structures: Sequence[str], spacing_mm: Spacing
+    labels: NDArray[np.uint8],
+    channel: int | None,
+    structures: Sequence[str],
+    spacing_mm: Spacing,
 ) -> NDArray[np.uint8]:
     """Return ``labels`` (z, y, x) with all but the largest 3D component of the foreground made background.
 

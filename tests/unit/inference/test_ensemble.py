@@ -1,0 +1,64 @@
+"""Ensembles: the mean of probabilities, and the most probable class."""
+
+import numpy as np
+import pytest
+
+from autolv.inference.ensemble import mean_probabilities, most_probable
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    e = np.exp(logits - logits.max(axis=0))
+    return (e / e.sum(axis=0)).astype(np.float32)
+
+
+def test_probabilities_are_averaged_not_logits() -> None:
+    # one voxel, two classes: a member with loud logits says 0, two quiet ones say 1.
+    # logits: mean (10 - 1 - 1) / 3 = 2.67 for class 0; probabilities: (1.000 + 0.269 + 0.269) / 3 = 0.5126 for class 0
+    # and with logits -1.1: 0.2497, so (1 + 2 * 0.2497) / 3 = 0.4998 < 0.5, class 1
+    members = [softmax(np.array([v, 0.0]).reshape(2, 1, 1, 1)) for v in (10.0, -1.1, -1.1)]
+    mean = mean_probabilities(members)
+    assert mean[0, 0, 0, 0] == pytest.approx((0.99995 + 2 * 0.24974) / 3, abs=1e-5)
+    assert most_probable(mean)[0, 0, 0] == 1
+    assert most_probable(mean_probabilities([np.float32([[[[(10 - 1.1 - 1.1) / 3]]], [[[0]]]])]))[0, 0, 0] == 0
+
+
+def test_one_member_is_itself_bit_for_bit_and_is_not_changed() -> None:
+    member = softmax(np.random.default_rng(0).normal(size=(4, 2, 3, 5)))
+    before = member.copy()
+    mean = mean_probabilities([member])
+    np.testing.assert_array_equal(mean, member)
+    mean += 1
+    mean_probabilities([member, member * 0])
+    np.testing.assert_array_equal(member, before)
+
+
+def test_the_mean_sums_to_one_and_takes_an_iterator() -> None:
+    rng = np.random.default_rng(1)
+    mean = mean_probabilities(softmax(rng.normal(size=(4, 2, 3, 5)) * 5) for _ in range(7))
+    np.testing.assert_allclose(mean.sum(axis=0), 1.0, atol=1e-6)
+
+
+def test_equal_members_give_themselves() -> None:
+    member = softmax(np.random.default_rng(0).normal(size=(4, 2, 3, 5)))
+    np.testing.assert_allclose(mean_probabilities([member] * 5), member, rtol=1e-6)
+
+
+def test_no_member_and_other_grids_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        mean_probabilities([])
+    with pytest.raises(ValueError, match="one grid"):
+        mean_probabilities([np.zeros((4, 2, 3, 5), np.float32), np.zeros((4, 1, 3, 5), np.float32)])
+
+
+def test_most_probable_is_argmax_with_the_lower_class_on_ties() -> None:
+    values = np.random.default_rng(2).integers(0, 4, size=(4, 3, 20, 20)).astype(np.float32)  # full of ties
+    before = values.copy()
+    labels = most_probable(values)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, values.argmax(axis=0))
+    np.testing.assert_array_equal(values, before)
+
+
+def test_most_probable_refuses_what_is_no_probability_map() -> None:
+    with pytest.raises(ValueError, match="classes, z, y, x"):
+        most_probable(np.zeros(4))
