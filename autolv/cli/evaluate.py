@@ -1,0 +1,69 @@
+"""``autolv_evaluate``: label maps against reference label maps."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from autolv.cli.arguments import add_common, add_dataset, add_overwrite, add_workers, codes, new_parser
+from autolv.cli.run import optional_path, root_of, run, show_places
+
+_log = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = new_parser(
+        "autolv_evaluate",
+        "Compare label maps with references of the same names: overlap, surface distances, volumes, EF, mass.",
+        "autolv_evaluate -r raw_data/Phantom/labelsTr -p predictions",
+    )
+    parser.add_argument("-r", "--reference", metavar="REF", required=True, help="a label map, or a folder of them")
+    parser.add_argument("-p", "--prediction", metavar="PRED", required=True, help="a label map, or a folder of them")
+    parser.add_argument("-o", "--output", metavar="OUT", help="a folder for evaluation.json and cases.csv")
+    add_dataset(
+        parser, required=False, text="the dataset whose codes and phases hold (default: found beside REF or PRED)"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAME=CODE,...",
+        type=codes,
+        help="the labels' codes: rv_cavity=1,lv_myocardium=2,lv_cavity=3",
+    )
+    parser.add_argument(
+        "--table",
+        choices=("full", "acdc"),
+        default="full",
+        help="what is printed; acdc: the challenge's own rows (default: full)",
+    )
+    add_overwrite(parser, "replace an evaluation that is there")
+    add_workers(parser)
+    add_common(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run(build_parser(), argv, _evaluate)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    show_places(args, reference=args.reference, prediction=args.prediction, output=args.output)
+    from autolv.pipeline.evaluate import evaluate
+    from autolv.reporting.tables import acdc_table, evaluation_table
+
+    evaluation = evaluate(
+        Path(args.reference).expanduser(),
+        Path(args.prediction).expanduser(),
+        output=optional_path(args.output),
+        dataset=args.dataset,
+        root=root_of(args),
+        labels=args.labels,
+        overwrite=args.overwrite,
+        workers=args.workers,
+    )
+    print(acdc_table(evaluation) if args.table == "acdc" else evaluation_table(evaluation))
+    if args.output is None:
+        _log.info("next: the same with -o OUT writes evaluation.json and cases.csv")

@@ -1,0 +1,104 @@
+"""``autolv_predict``: frames or whole cines in, label maps on the input's own grid out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from autolv.cli.arguments import (
+    add_common,
+    add_dataset,
+    add_device,
+    add_overwrite,
+    add_run,
+    add_workers,
+    folds,
+    new_parser,
+)
+from autolv.cli.run import optional_path, root_of, run, show_next, show_places
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = new_parser(
+        "autolv_predict",
+        "Segment a frame, a cine, or a folder of them, with the chosen model of a dataset or with a model folder.",
+        "autolv_predict -i raw_data/Phantom/imagesTr -o predictions -d Phantom",
+    )
+    parser.add_argument("-i", "--input", metavar="IN", required=True, help="an image, or a folder of images")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the folder to write to")
+    add_dataset(parser, required=False, text="the dataset whose chosen model is used")
+    parser.add_argument("--model", metavar="FOLDER", help="a model folder, in place of -d")
+    parser.add_argument(
+        "-c",
+        "--configuration",
+        metavar="CONFIGURATION",
+        help="use the trained folds of this configuration, not the choice",
+    )
+    parser.add_argument(
+        "-f", "--fold", metavar="FOLD", type=folds, help="with -c: 0, or 0,1,2, or all that are trained (default: all)"
+    )
+    add_run(parser)
+    parser.add_argument("--save-probabilities", action="store_true", help="also write an .npz per input")
+    parser.add_argument(
+        "--mirror",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="average over in-plane mirrorings: four times the work (default: auto, the way the model was scored)",
+    )
+    parser.add_argument("--no-postprocessing", action="store_true", help="leave the networks' labels as they are")
+    parser.add_argument("--skip-existing", action="store_true", help="keep results that are there")
+    add_overwrite(parser, "replace results that are there")
+    add_device(parser)
+    add_workers(parser)
+    add_common(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = build_parser()
+
+    def work(args: argparse.Namespace) -> None:
+        if args.dataset is None and args.model is None:
+            parser.error("give -d DATASET or --model FOLDER")
+        if args.fold is not None and args.configuration is None:
+            parser.error("-f needs -c: without it the chosen model's own members are used")
+        _predict(args)
+
+    return run(parser, argv, work)
+
+
+def _predict(args: argparse.Namespace) -> None:
+    show_places(args, input=args.input, output=args.output, model=args.model)
+    from autolv.pipeline.predict import predict
+
+    predict(
+        Path(args.input).expanduser(),
+        Path(args.output).expanduser(),
+        dataset=args.dataset,
+        model=optional_path(args.model),
+        run=args.run,
+        root=root_of(args),
+        device=args.device,
+        workers=args.workers,
+        configuration=args.configuration,
+        folds=args.fold,
+        save_probabilities=args.save_probabilities,
+        mirror=args.mirror,
+        postprocess=not args.no_postprocessing,
+        overwrite=args.overwrite,
+        skip_existing=args.skip_existing,
+    )
+    show_next(args, _next(args))
+
+
+def _next(args: argparse.Namespace) -> str:
+    """Return the command that scores what was predicted, with the reference's folder where its place is known."""
+    from shlex import quote
+
+    source = Path(args.input)
+    reference = source.parent / source.name.replace("images", "labels")
+    known = source.is_dir() and reference.is_dir() and reference != source
+    return f"autolv_evaluate -r {quote(str(reference)) if known else 'REFERENCE'} -p {quote(args.output)}"

@@ -1,0 +1,109 @@
+"""How every command runs: log, places, errors with remedy and exit status, the next command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autolv.core.errors import AutolvError
+
+_log = logging.getLogger(__name__)
+_INTERRUPTED = 130
+_STYLES = {logging.DEBUG: "dim", logging.WARNING: "yellow", logging.ERROR: "red"}
+
+
+def run(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None, work: Callable[[argparse.Namespace], object]
+) -> int:
+    """Parse ``argv``, do ``work`` and return the exit status: 0, that of the error, or 130 when interrupted.
+
+    What a user can mend comes as an ``AutolvError`` and is told in a sentence or two; other exceptions are faults of
+    autolv and keep their traceback.
+    """
+    args = parser.parse_args(argv)
+    _set_up_log(args)
+    try:
+        work(args)
+    except AutolvError as error:
+        return _tell(args, error.message, error.remedy, error.exit_status)
+    except KeyboardInterrupt:
+        return _tell(args, "interrupted.", "", _INTERRUPTED)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _tell(args, f"{place}{error.strerror or error}.", "Check that the place exists, may be written, and is not full.", 2)  # fmt: skip  # noqa: E501
+    return 0
+
+
+def root_of(args: argparse.Namespace) -> Path:
+    """Return the workspace's root: ``--root``, else the environment's ``AUTOLV_ROOT``, else the current folder."""
+    given: str | None = args.root
+    # a Windows prompt keeps the quotes that were put around a path
+    return Path(given or os.environ.get("AUTOLV_ROOT", "").strip("\"'") or ".").expanduser()
+
+
+def show_places(args: argparse.Namespace, **places: Path | str | None) -> None:
+    """Tell, once per run, where the workspace is and what other ``places`` the command reads and writes."""
+    lines = [f"workspace: {root_of(args).resolve()}"]
+    lines += [f"{name}: {Path(place).expanduser().resolve()}" for name, place in places.items() if place is not None]
+    _log.info("%s", "\n".join(lines))
+
+
+def show_next(args: argparse.Namespace, command: str) -> None:
+    """Tell the command to run next, with the root and the run that this one was given."""
+    _log.info("next: %s%s%s", command, _run_flag(args), _root_flag(args))
+
+
+def optional_path(text: str | None) -> Path | None:
+    """Return a flag's value as a path, or ``None`` where it was not given."""
+    return None if text is None else Path(text).expanduser()
+
+
+class _Lines(logging.Handler):
+    """Writes each message as it is, warnings with ``warning:`` before them, coloured where a terminal reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.levelno >= logging.WARNING:
+            text = f"{record.levelname.lower()}: {text}"
+        self._console.print(text, style=_STYLES.get(record.levelno, ""))
+
+
+def _set_up_log(args: argparse.Namespace) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
+    logger = logging.getLogger("autolv")
+    for handler in [h for h in logger.handlers if isinstance(h, _Lines)]:
+        logger.removeHandler(handler)
+    logger.addHandler(_Lines())
+    logger.setLevel(logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO)
+
+
+def _tell(args: argparse.Namespace, message: str, remedy: str, status: int) -> int:
+    _log.debug("where it arose:", exc_info=True)
+    print(f"error: {message}", file=sys.stderr)
+    if remedy:
+        if remedy.startswith("Run: autolv_"):
+            remedy += _root_flag(args)
+        print(f"  what to do: {remedy}", file=sys.stderr)
+    return status
+
+
+def _root_flag(args: argparse.Namespace) -> str:
+    return f" --root {shlex.quote(args.root)}" if args.root else ""
+
+
+def _run_flag(args: argparse.Namespace) -> str:
+    name = getattr(args, "run", "default")
+    return "" if name == "default" else f" --run {name}"
