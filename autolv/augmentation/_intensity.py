@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import conv2d, interpolate, pad
 
 _TRUNCATE = 4.0  # a Gaussian kernel ends at this many standard deviations, as in scipy.ndimage
 _EPSILON = 1e-7
@@ -23,9 +23,12 @@ def add_noise(images: Tensor, sd: Tensor, seed: Tensor) -> Tensor:
 
 def blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Blur each slice by a Gaussian of ``sigma_px`` (k, 2) along y and x, the image mirrored beyond its border."""
-    along_y = _blur_matrix(sigma_px[:, 0], images.shape[-2])
-    along_x = _blur_matrix(sigma_px[:, 1], images.shape[-1])
-    return along_y[:, None] @ images @ along_x[:, None].transpose(-1, -2)
+    k, z = images.shape[:2]
+    radius = int(_TRUNCATE * float(sigma_px.max()) + 0.5)
+    kernels = _gaussian(sigma_px, radius).repeat_interleave(z, dim=0)[:, None]  # (k * z, 1, 2, taps)
+    planes = _mirror_pad(images, radius).view(1, k * z, images.shape[2] + 2 * radius, images.shape[3] + 2 * radius)
+    planes = conv2d(planes, kernels[:, :, 0, :, None], groups=k * z)
+    return conv2d(planes, kernels[:, :, 1, None, :], groups=k * z).view_as(images)
 
 
 def brighten(images: Tensor, factor: Tensor) -> Tensor:
@@ -37,7 +40,7 @@ def stretch_contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply the distance from each sample's mean by ``factor`` (k,), clipped to the sample's range before."""
     flat = images.flatten(1)
     mean = flat.mean(dim=1, keepdim=True)
-    low, high = flat.aminmax(dim=1, keepdim=True)
+    low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
     stretched = torch.lerp(mean, flat, factor[:, None])
     return torch.clamp(stretched, low, high).view_as(images)
 
@@ -56,12 +59,12 @@ def lower_resolution(images: Tensor, factor: Tensor) -> Tensor:
 def raise_to_gamma(images: Tensor, gamma: Tensor) -> Tensor:
     """Raise each sample, scaled to [0, 1], to the power of its ``gamma`` (k,); its mean and sd stay as they were."""
     flat = images.flatten(1)
-    sd, mean = torch.std_mean(flat, dim=1, keepdim=True)
-    low, high = flat.aminmax(dim=1, keepdim=True)
-    curved = ((flat - low) / (high - low).clamp_min(_EPSILON)).pow(gamma[:, None])
-    curved_sd, curved_mean = torch.std_mean(curved, dim=1, keepdim=True)
-    factor = sd / curved_sd.clamp_min(_EPSILON)
-    return torch.addcmul(mean - curved_mean * factor, curved, factor).view_as(images)
+    mean, spread = _moments(flat)
+    low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
+    curved = ((flat - low) / (high - low).clamp_min(_EPSILON)).pow_(gamma[:, None])
+    curved_mean, curved_spread = _moments(curved)
+    factor = spread / curved_spread.clamp_min(_EPSILON)
+    return curved.sub_(curved_mean).mul_(factor).add_(mean).view_as(images)
 
 
 def raise_inverted_to_gamma(images: Tensor, gamma: Tensor) -> Tensor:
@@ -69,20 +72,33 @@ def raise_inverted_to_gamma(images: Tensor, gamma: Tensor) -> Tensor:
     return -raise_to_gamma(-images, gamma)
 
 
+def _moments(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of each row and the norm of the distances from it (several times faster than std_mean)."""
+    mean = flat.mean(dim=1, keepdim=True)
+    return mean, torch.linalg.vector_norm(flat - mean, dim=1, keepdim=True)
+
+
 def _column(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
-def _blur_matrix(sigma_px: Tensor, size: int) -> Tensor:
-    """Return (k, size, size): the Gaussian of each ``sigma_px`` (k,) about each pixel, mirrored at the borders."""
-    radius = int(_TRUNCATE * float(sigma_px.max()) + 0.5)
+def _gaussian(sigma_px: Tensor, radius: int) -> Tensor:
+    """Return the sampled Gaussians (..., 2 * radius + 1) of ``sigma_px``, each cut at its own width and of sum 1."""
     offset = torch.arange(-radius, radius + 1, device=sigma_px.device)
-    kernel = torch.exp(-0.5 * (offset / sigma_px[:, None]) ** 2)
-    kernel = kernel * (offset.abs() <= torch.floor(_TRUNCATE * sigma_px[:, None] + 0.5))
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    pixel = torch.arange(size, device=sigma_px.device)
-    period = max(1, 2 * (size - 1))
-    source = (pixel[:, None] + offset[None]).remainder(period)
-    source = torch.where(source < size, source, period - source)  # ... 2 1 [0 1 2 ...
-    matrix = kernel.new_zeros((len(kernel), size, size))
-    return matrix.scatter_add_(2, source.expand(len(kernel), -1, -1), kernel[:, None].expand(-1, size, -1))
+    sigma = sigma_px[..., None]
+    kernel = torch.exp(-0.5 * (offset / sigma.clamp_min(_EPSILON)) ** 2)
+    kernel = kernel * (offset.abs() <= torch.floor(_TRUNCATE * sigma + 0.5))
+    return kernel / kernel.sum(dim=-1, keepdim=True)
+
+
+def _mirror_pad(images: Tensor, radius: int) -> Tensor:
+    """Mirror each slice about its outermost pixels: ... 2 1 [0 1 2 ...; a slice smaller than the kernel too."""
+    for axis in (-2, -1):
+        size = images.shape[axis]
+        if radius >= size:
+            position = torch.arange(-radius, size + radius, device=images.device).remainder(max(1, 2 * (size - 1)))
+            images = images.index_select(axis, torch.minimum(position, (2 * (size - 1) - position).abs()))
+        else:
+            sides = (0, 0, radius, radius) if axis == -2 else (radius, radius, 0, 0)
+            images = pad(images, sides, mode="reflect")
+    return images
