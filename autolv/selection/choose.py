@@ -63,7 +63,7 @@ def choose(candidates: Sequence[ScoredCandidate], cases: SharedCases, *, seed: i
     _check(candidates, cases)
     best = _best(candidates)
     standings = tuple(_standing(candidate, best, cases, seed) for candidate in candidates)
-    chosen = _simplest(candidates, standings)
+    chosen = _simplest(candidates, best, cases, seed)
     return Choice(
         chosen=chosen.name,
         best=best.name,
@@ -80,11 +80,7 @@ def pick(candidates: Sequence[ScoredCandidate], cases: SharedCases, within: NDAr
         ScoredCandidate(name=c.name, configurations=c.configurations, dice=c.dice[within], cost=c.cost)
         for c in candidates
     ]
-    some = cases.within(within)
-    best = _best(inside)
-    if math.isnan(mean_dice(best.dice)):
-        return best.name
-    return _simplest(inside, [_standing(candidate, best, some, seed) for candidate in inside]).name
+    return _simplest(inside, _best(inside), cases.within(within), seed).name
 
 
 def _check(candidates: Sequence[ScoredCandidate], cases: SharedCases) -> None:
@@ -111,25 +107,36 @@ def _best(candidates: Sequence[ScoredCandidate]) -> ScoredCandidate:
 
 
 def _standing(candidate: ScoredCandidate, best: ScoredCandidate, cases: SharedCases, seed: int) -> Standing:
-    if candidate is best:
-        difference, between = 0.0, (0.0, 0.0)
-    else:
-        difference = mean_dice(candidate.dice - best.dice)
-        between = paired_difference_interval(candidate.dice, best.dice, cases.patients, seed=seed)
+    between = _difference_interval(candidate, best, cases, seed)
     return Standing(
         name=candidate.name,
         mean_dice=mean_dice(candidate.dice),
         interval=mean_interval(candidate.dice, cases.patients, seed=seed),
-        difference_to_best=difference,
+        difference_to_best=mean_dice(candidate.dice - best.dice),
         difference_interval=between,
-        separable=between[0] > 0 or between[1] < 0,  # NaN, for fewer than two patients, tells nothing apart
+        separable=_separable(between),
     )
 
 
-def _simplest(candidates: Sequence[ScoredCandidate], standings: Sequence[Standing]) -> ScoredCandidate:
+def _difference_interval(candidate: ScoredCandidate, best: ScoredCandidate, cases: SharedCases, seed: int) -> Interval:
+    if candidate is best:
+        return 0.0, 0.0
+    return paired_difference_interval(candidate.dice, best.dice, cases.patients, seed=seed)
+
+
+def _separable(between: Interval) -> bool:
+    """Whether an interval leaves out zero; NaN, for fewer than two patients, tells nothing apart."""
+    return between[0] > 0 or between[1] < 0
+
+
+def _simplest(
+    candidates: Sequence[ScoredCandidate], best: ScoredCandidate, cases: SharedCases, seed: int
+) -> ScoredCandidate:
     """Return the simplest candidate that cannot be told from the best; of equals the one with the higher mean."""
-    level = [pair for pair in zip(candidates, standings, strict=True) if not pair[1].separable]
-    return min(level, key=lambda pair: (*pair[0].simplicity, -pair[1].mean_dice))[0]
+    for candidate in sorted(candidates, key=lambda c: (*c.simplicity, -mean_dice(c.dice))):
+        if not _separable(_difference_interval(candidate, best, cases, seed)):
+            return candidate
+    return best
 
 
 def _cross_fitted(candidates: Sequence[ScoredCandidate], cases: SharedCases, seed: int) -> NDArray[np.float64]:
