@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from autolv.core.errors import AutolvError
 
 T = TypeVar("T")
@@ -85,7 +87,8 @@ def run_each(
             results.append(one(item))
             progress.advance()
         return results
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="autolv") as pool:
+    # each piece on one core: the linear algebra's own threads would only get into one another's way
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max_workers=workers, thread_name_prefix="autolv") as pool:
         futures = [pool.submit(one, item) for item in items]
         try:
             for future in as_completed(futures):

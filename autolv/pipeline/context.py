@@ -11,6 +11,7 @@ from autolv.core.workspace import Workspace
 from autolv.datasets.raw import load_dataset
 from autolv.planning.splits import check_splits
 from autolv.runtime.cores import granted_cores
+from autolv.runtime.malloc import keep_freed_memory
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration, Plan
 from autolv.schema.record import read_record
@@ -71,7 +72,11 @@ def pick_configuration(plan: Plan, name: str | None) -> Configuration:
 
 
 def thread_count(workers: int | None) -> int:
-    """Return how many threads to use for independent cases: as asked, or the cores granted."""
+    """Return how many threads to use for independent cases: as asked, or the cores granted.
+
+    It is asked before array work begins, so malloc is tuned here too.
+    """
+    keep_freed_memory()
     return granted_cores() if workers is None else workers
 
 
