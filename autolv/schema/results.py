@@ -135,11 +135,11 @@ class Candidate(Record):
     cases: int
     patients: int
     mean_dice: float
-    interval: tuple[float, float]  # 95 %, patient bootstrap
+    interval: tuple[NanFloat, NanFloat]  # 95 %, patient bootstrap; NaN for fewer than two patients
     dice: dict[str, NanFloat]
     ef_mae_percent: NanFloat
     difference_to_best: float
-    difference_interval: tuple[float, float]
+    difference_interval: tuple[NanFloat, NanFloat]
     separable: bool  # the paired interval of the difference to the best excludes zero
 
 
