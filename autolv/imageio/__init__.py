@@ -1,1 +1,1 @@
-
+"""Files to volumes and back, and the store of preprocessed cases."""

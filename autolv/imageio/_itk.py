@@ -63,10 +63,8 @@ def write_like(path: Path, array: NDArray[np.uint8], like: Path) -> None:
     header.ReadImageInformation()
     size = tuple(int(n) for n in header.GetSize())
     _, frames = spatial_shape(like, size)
-    if array.ndim == 4 or frames == 1:
-        kept = len(size)
-    else:  # one frame of a cine
-        kept = 3
+    one_frame_of_a_cine = array.ndim == 3 and frames > 1
+    kept = 3 if one_frame_of_a_cine else len(size)
     image = _to_sitk(array.reshape(size[:kept]))
     image.SetSpacing(header.GetSpacing()[:kept])
     image.SetOrigin(header.GetOrigin()[:kept])

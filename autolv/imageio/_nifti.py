@@ -1,4 +1,4 @@
-"""NIfTI through nibabel. Headers are copied field by field, as bytes, so that nothing in them is rounded or repaired."""
+"""NIfTI through nibabel. Headers are copied as bytes, so that nothing in them is rounded or repaired."""
 
 from __future__ import annotations
 
@@ -17,19 +17,10 @@ from autolv.imageio._grid import Stored, checked_geometry, frame_time_ms, spatia
 from autolv.schema.record import write_bytes
 
 ERRORS = (
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-    TypeError,
-    OverflowError,
-    KeyError,
-    nib.filebasedimages.ImageFileError,
-)
-_HEADERS: dict[int, tuple[Any, Any]] = {
-    348: (nib.Nifti1Header, nib.Nifti1Image),
-    540: (nib.Nifti2Header, nib.Nifti2Image),
-}
+    OSError, EOFError, zlib.error, ValueError, TypeError, OverflowError, nib.spatialimages.HeaderDataError,
+)  # fmt: skip
+_HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by their size in bytes
+_ArrayProxy: Any = nib.arrayproxy.ArrayProxy
 _GZIP_MAGIC = b"\x1f\x8b"
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 
@@ -39,14 +30,14 @@ def read(path: Path) -> Stored:
     data = path.read_bytes()
     if data.startswith(_GZIP_MAGIC):
         data = gzip.decompress(data)
-    header, image_class = _header(data)
+    header = _header(data, repaired=True)
     described = _describe(path, header)
     if header.get_data_dtype().kind not in "iufb":
         raise DataError(
             f"{path}: expected one real number per voxel, got {header.get_data_dtype()}.",
             remedy="Convert the image to grey values.",
         )
-    array = np.asanyarray(image_class.from_bytes(data).dataobj)
+    array = np.asanyarray(_ArrayProxy(io.BytesIO(data), header))
     spatial = described.geometry.file_shape
     shape = spatial if described.frames == 1 else (*spatial, described.frames)
     return Stored(
@@ -60,30 +51,22 @@ def read(path: Path) -> Stored:
 
 def describe(path: Path) -> Stored:
     """Return what the header says, without the voxels. Raises one of ``ERRORS`` if it cannot be read."""
-    header, _ = _header(_head_bytes(path))
-    return _describe(path, header)
+    return _describe(path, _header(_head_bytes(path), repaired=True))
 
 
 def write_like(path: Path, array: NDArray[np.uint8], like: Path) -> None:
     """Write ``array`` (i, j, k[, t]) with the header of ``like``: orientation, spacing and units copied bit for bit."""
-    head = _head_bytes(like)
-    _, image_class = _header(head)
-    header = image_class.header_class.from_fileobj(io.BytesIO(head), check=False)
+    header = _header(_head_bytes(like), repaired=False)
     stored = tuple(int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])])
     spatial, frames = spatial_shape(like, stored)
-    fields = header.structarr
-    if array.ndim == 4 or frames == 1:
-        shape = stored
-    else:  # one frame of a cine
-        shape = spatial
-    _set_array_fields(fields, shape)
+    one_frame_of_a_cine = array.ndim == 3 and frames > 1
+    _set_array_fields(header.structarr, spatial if one_frame_of_a_cine else stored)
     _save(path, header.binaryblock, array)
 
 
 def write_new(path: Path, array: NDArray[np.generic], affine: NDArray[np.float64], step_ms: float | None) -> None:
     """Write ``array`` (i, j, k[, t]) with a fresh NIfTI-1 header: sform and qform hold ``affine`` (code 1, scanner)."""
-    header_class, _ = _HEADERS[348]
-    header = header_class(endianness="<")
+    header = _HEADERS[348](endianness="<")
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape)
     header.set_qform(affine, code=1)
@@ -96,18 +79,18 @@ def write_new(path: Path, array: NDArray[np.generic], affine: NDArray[np.float64
     _save(path, header.binaryblock, array.astype(array.dtype.newbyteorder("<")))
 
 
-def _header(data: bytes) -> tuple[Any, Any]:
-    """Return the header, repaired as nibabel does, and the image class that it belongs to."""
+def _header(data: bytes, *, repaired: bool) -> Any:
+    """Return the header at the beginning of ``data``, as it stands or with its spacing made positive."""
     for size in (int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")):
         if size in _HEADERS and len(data) >= size:
-            header_class, image_class = _HEADERS[size]
-            header = header_class.from_fileobj(io.BytesIO(data), check=False)
-            fields = header.structarr
-            # some writers store negative spacings; the sign belongs in the affine, and the qform needs it gone
-            fields["pixdim"][1:4] = np.abs(fields["pixdim"][1:4])
-            if int(fields["dim"][0]) == 2 and fields["pixdim"][3] == 0:
-                fields["pixdim"][3] = 1.0  # a slice without a stated thickness
-            return header, image_class
+            header = _HEADERS[size](data[:size], check=False)
+            if repaired:
+                fields = header.structarr
+                # some writers store negative spacings; the sign belongs in the affine, and the qform needs it gone
+                fields["pixdim"][1:4] = np.abs(fields["pixdim"][1:4])
+                if int(fields["dim"][0]) == 2 and fields["pixdim"][3] == 0:
+                    fields["pixdim"][3] = 1.0  # a slice without a stated thickness
+            return header
     raise ValueError("it does not begin with a NIfTI header")
 
 
@@ -133,7 +116,7 @@ def _describe(path: Path, header: Any) -> Stored:
 
 
 def _affine(path: Path, header: Any) -> NDArray[np.float64]:
-    """Return the sform if its code is set, else the qform, else the spacing alone; always with the spacing of pixdim."""
+    """Return the sform if its code is set, else the qform, else the spacing alone; all with the spacing of pixdim."""
     zooms = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     sform = np.asarray(header.get_sform(), dtype=np.float64) if int(header["sform_code"]) > 0 else None
     qform = np.asarray(header.get_qform(), dtype=np.float64) if int(header["qform_code"]) > 0 else None
@@ -190,7 +173,7 @@ def _set_array_fields(fields: Any, shape: tuple[int, ...]) -> None:
 
 
 def _save(path: Path, head: bytes, array: NDArray[np.generic]) -> None:
-    """Write header, an empty extension block and the voxels, whole or not at all; the same input gives the same bytes."""
+    """Write header, an empty extension block and voxels, whole or not at all; equal input gives equal bytes."""
     data = head + b"\x00\x00\x00\x00" + array.tobytes(order="F")
     if path.name.lower().endswith(".gz"):
         buffer = io.BytesIO()

@@ -130,7 +130,8 @@ def _read(path: Path, *, header_only: bool = False) -> Stored:
     except DataError:
         raise
     except module.ERRORS as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # SimpleITK puts source files and line numbers before the words that matter
+        reason = " ".join(str(error).split()).rsplit("ERROR: ", 1)[-1].rstrip(".") or type(error).__name__
         raise DataError(f"{path} cannot be read as an image: {reason}.", remedy="Replace the file.") from error
 
 
@@ -154,7 +155,7 @@ def _as_codes(path: Path, values: NDArray[np.generic]) -> NDArray[np.uint8]:
     if bad.any():
         raise DataError(f"{path}: {int(bad.sum())} label voxels are NaN.", remedy="Correct the label map.")
     codes = np.rint(numbers)
-    bad = ~(np.abs(numbers - codes) <= _INTEGER_TOLERANCE)  # infinity differs from itself by NaN
+    bad = np.isinf(numbers) | ~np.isclose(numbers, codes, rtol=0, atol=_INTEGER_TOLERANCE)
     if bad.any():
         raise DataError(
             f"{path}: label values must be integers, got {float(numbers[bad][0]):g} and the like in {int(bad.sum())} "

@@ -1,1 +1,1 @@
-
+"""Pure array maths: crop, resample, normalise, tile."""

@@ -49,7 +49,7 @@ def box_slices(box: Box) -> tuple[slice, slice, slice]:
 
 
 def crop(array: NDArray[S], box: Box) -> NDArray[S]:
-    """Return the part of (..., z, y, x) ``array`` inside ``box``, as a view. A box that leaves the array is an error."""
+    """Return the part of (..., z, y, x) ``array`` inside ``box``, as a view. A box that leaves it is an error."""
     if any(not 0 <= start < stop <= size for (start, stop), size in zip(box, array.shape[-3:], strict=True)):
         raise ValueError(f"box {box} does not lie inside shape {array.shape[-3:]}")
     return array[(..., *box_slices(box))]

@@ -1,14 +1,17 @@
 """Resampling as products with small 1D matrices: exact splines, several times faster than a general interpolator.
 
-Sample positions follow the half-pixel convention: the first and last samples' outer edges stay where they are, so output
-sample i lies at (i + 0.5) * n_in / n_out - 0.5 (as in skimage's resize and torch's ``align_corners=False``). Beyond the
-outermost samples the edge value goes on (scipy's mode ``nearest``). No low-pass filter is applied before shrinking.
+Sample positions follow the half-pixel convention: the first and last samples' outer edges stay where they are, so that
+output sample i lies at (i + 0.5) * n_in / n_out - 0.5 (as in skimage's resize and torch's ``align_corners=False``).
+Beyond the outermost samples the edge value goes on (scipy's mode ``nearest``). No low-pass filter is applied before
+shrinking.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from types import EllipsisType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,11 +55,52 @@ def resample(array: NDArray[np.generic], shape: Sequence[int], orders: int | Seq
     per_axis = [orders] * len(shape) if isinstance(orders, int) else list(orders)
     if len(per_axis) != len(shape):
         raise ValueError(f"expected one order, or one per axis of {tuple(shape)}, got {orders}")
-    result = np.asarray(array, dtype=np.float32)
-    # innermost axes first: their product is one large matrix product over contiguous rows
-    for axis, size, order in reversed(list(zip(range(-len(shape), 0), shape, per_axis, strict=True))):
-        result = _along(result, axis, size, order)
+    sizes = array.shape[array.ndim - len(shape) :]
+    matrices = [spline_matrix(n, m, order) for n, m, order in zip(sizes, shape, per_axis, strict=True)]
+    result = along_axes(np.asarray(array, dtype=np.float32), matrices)
     return result if result is not array else result.copy()
+
+
+def along_axes(array: NDArray[np.float32], matrices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return ``array`` with its last ``len(matrices)`` axes multiplied by one (n_out, n_in) matrix each.
+
+    An axis whose matrix is the identity is left as it is; if all are, the result is ``array`` itself.
+    """
+    result = array
+    # innermost axes first: their product is one large matrix product over contiguous rows
+    for axis, matrix in reversed(list(zip(range(-len(matrices), 0), matrices, strict=True))):
+        n_out, n_in = matrix.shape
+        if n_out == n_in and np.array_equal(matrix, np.eye(n_in)):
+            continue
+        if axis == -1:
+            result = (result.reshape(-1, n_in) @ matrix.T).reshape(*result.shape[:-1], n_out)
+        else:
+            lead, trail = result.shape[:axis], result.shape[axis + 1 :]
+            result = (matrix @ result.reshape(*lead, n_in, -1)).reshape(*lead, n_out, *trail)
+    return result
+
+
+class Window(NamedTuple):
+    """A part of one axis: output samples ``target`` computed from input samples ``source`` by ``matrix``."""
+
+    target: slice
+    source: slice
+    matrix: NDArray[np.float32]
+
+
+def linear_window(n_in: int, n_out: int, start: int, stop: int) -> Window | None:
+    """Return the output samples that input samples [start, stop) have a share in, when n_in are resampled to n_out.
+
+    ``None`` if there are none, which happens when an axis shrinks to less than half.
+    """
+    matrix = spline_matrix(n_in, n_out, 1)
+    rows = np.flatnonzero(matrix[:, start:stop].any(axis=1))
+    if rows.size == 0:
+        return None
+    target = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(matrix[target].any(axis=0))
+    source = slice(int(columns[0]), int(columns[-1]) + 1)
+    return Window(target, source, matrix[target, source])
 
 
 def resample_labels(labels: NDArray[np.uint8], shape: Sequence[int], classes: int, order: int = 1) -> NDArray[np.uint8]:
@@ -74,27 +118,46 @@ def resample_labels(labels: NDArray[np.uint8], shape: Sequence[int], classes: in
     if labels.shape[labels.ndim - len(shape) :] == tuple(shape):
         return labels.copy()
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=classes))
-    winner = np.full((*labels.shape[: labels.ndim - len(shape)], *shape), present[0], dtype=np.uint8)
-    if present.size == 1:
-        return winner
-    best = resample(labels == present[0], shape, 1)
+    fill = int(present[0]) if present.size else 0
+    lead = labels.shape[: labels.ndim - len(shape)]
+    result = np.full((*lead, *shape), fill, dtype=np.uint8)
+    windows = _windows_around(labels != fill, shape)
+    if windows is None:
+        return result
+    # only near the other classes can anything but ``fill`` come out
+    source: tuple[EllipsisType | slice, ...] = (..., *(w.source for w in windows))
+    target: tuple[EllipsisType | slice, ...] = (..., *(w.target for w in windows))
+    result[target] = _largest_share(labels[source], present, [w.matrix for w in windows])
+    return result
+
+
+def _windows_around(other: NDArray[np.bool_], shape: Sequence[int]) -> list[Window] | None:
+    """Return, per axis of ``shape``, the window that all true voxels have a share in; ``None`` if there is none."""
+    windows = []
+    for axis, size in zip(range(-len(shape), 0), shape, strict=True):
+        rest = tuple(i for i in range(other.ndim) if i != other.ndim + axis)
+        present = np.flatnonzero(other.any(axis=rest))
+        if present.size == 0:
+            return None
+        window = linear_window(other.shape[axis], size, int(present[0]), int(present[-1]) + 1)
+        if window is None:
+            return None
+        windows.append(window)
+    return windows
+
+
+def _largest_share(
+    labels: NDArray[np.uint8], present: NDArray[np.intp], matrices: Sequence[NDArray[np.float32]]
+) -> NDArray[np.uint8]:
+    """Return for each output voxel the class of ``present`` with the largest share, the first among equals."""
+    best = along_axes((labels == present[0]).astype(np.float32), matrices)
+    winner = np.full(best.shape, present[0], dtype=np.uint8)
     for label in present[1:]:
-        share = resample(labels == label, shape, 1)
+        share = along_axes((labels == label).astype(np.float32), matrices)
         better = share > best + _TIE
-        winner[better] = label
+        np.copyto(winner, label, where=better, casting="unsafe")
         np.copyto(best, share, where=better)
     return winner
-
-
-def _along(array: NDArray[np.float32], axis: int, size: int, order: int) -> NDArray[np.float32]:
-    n_in = array.shape[axis]
-    if n_in == size:
-        return array
-    matrix = spline_matrix(n_in, size, order)
-    if axis == -1:
-        return (array.reshape(-1, n_in) @ matrix.T).reshape(*array.shape[:-1], size)
-    lead, trail = array.shape[:axis], array.shape[axis + 1 :]
-    return (matrix @ array.reshape(*lead, n_in, -1)).reshape(*lead, size, *trail)
 
 
 def _nearest_labels(labels: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint8]:

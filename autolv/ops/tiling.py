@@ -30,7 +30,7 @@ def window_starts(size: int, window: int, step_fraction: float = 0.5) -> tuple[i
 
 
 def gaussian_window(window: Sequence[int]) -> NDArray[np.float32]:
-    """Return the weights of a window's voxels: a Gaussian about its centre, largest value 1 (or just below), all positive.
+    """Return the weights of a window's voxels: a Gaussian about its centre, at most 1, everywhere positive.
 
     sigma is an eighth of the window along each axis (Isensee 2021). The result is shared between calls and read-only.
     """

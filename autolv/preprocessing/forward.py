@@ -20,9 +20,9 @@ _SLICE_ORDER = 1
 def preprocess_image(volume: Volume, block: Preprocessing) -> tuple[NDArray[np.float32], Grid]:
     """Return one frame cropped, resampled and normalised, float32 (z, y, x), and the grid that undoes it.
 
-    In-plane a spline of ``block.image_order`` is used; along z, which is resampled only where ``block.slice_spacing_mm``
-    is given, a linear one. Intensities are normalised over all voxels of the resampled crop. Raises ``DataError`` for a
-    constant image and for one with NaN or infinite voxels.
+    In-plane a spline of ``block.image_order`` is used; along z, which is resampled only where
+    ``block.slice_spacing_mm`` is given, a linear one. Intensities are normalised over all voxels of the resampled crop.
+    Raises ``DataError`` for a constant image and for one with NaN or infinite voxels.
     """
     if volume.is_cine:
         raise ValueError("expected one frame (z, y, x), got a cine; take volume.frame(i)")

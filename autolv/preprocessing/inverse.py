@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from autolv.ops.crop import box_shape, box_slices, paste
-from autolv.ops.resample import resample, resample_labels, spline_matrix
-from autolv.schema.preprocessed import Grid
+from autolv.ops.crop import box_shape, nonzero_box, paste, whole_box
+from autolv.ops.resample import along_axes, linear_window, resample_labels
+from autolv.schema.preprocessed import Box, Grid
 
 
 def restore_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
-    """Return class probabilities on the original grid, float32 (c, Z, Y, X), from logits (c, z, y, x) of ``grid.shape``.
+    """Return class probabilities on the original grid, float32 (c, Z, Y, X), from logits (c, z, y, x).
 
     Logits are interpolated linearly, then softmax is taken (the order of Isensee 2021). Outside the crop the background
     (class 0) is certain. Work goes slice by slice: beside input and output only one slice is held.
@@ -21,11 +21,9 @@ def restore_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.float3
     classes = _check(logits, grid)
     result = np.zeros((classes, *grid.original_shape), dtype=np.float32)
     result[0] = 1.0
-    _, rows, columns = box_slices(grid.box)
-    for z, plane in _planes(logits, grid):
-        plane -= plane.max(axis=0)
-        np.exp(plane, out=plane)
-        plane /= plane.sum(axis=0)
+    for z, rows, columns, plane in _planes(logits, grid, whole_box(grid.shape)):
+        np.exp(plane - plane.max(axis=0), out=plane)
+        np.divide(plane, plane.sum(axis=0), out=plane)
         result[:, z, rows, columns] = plane
     return result
 
@@ -38,13 +36,15 @@ def restore_labels_from_logits(logits: NDArray[np.float32], grid: Grid) -> NDArr
     """
     classes = _check(logits, grid)
     result = np.zeros(grid.original_shape, dtype=np.uint8)
-    _, rows, columns = box_slices(grid.box)
-    for z, plane in _planes(logits, grid):
+    foreground: NDArray[np.bool_] = np.any(logits[1:] > logits[:1], axis=0)
+    if not foreground.any():
+        return result
+    # where the background leads at all neighbours on the network's grid it leads between them: interpolation is linear
+    for z, rows, columns, plane in _planes(logits, grid, nonzero_box(foreground)):
         # a running maximum is several times faster than argmax over a few strided classes
         best, winner = plane[0], result[z, rows, columns]
         for label in range(1, classes):
-            better = plane[label] > best
-            winner[better] = label
+            np.copyto(winner, label, where=plane[label] > best, casting="unsafe")
             np.maximum(best, plane[label], out=best)
     return result
 
@@ -66,13 +66,25 @@ def _check(logits: NDArray[np.float32], grid: Grid) -> int:
     return int(logits.shape[0])
 
 
-def _planes(logits: NDArray[np.float32], grid: Grid) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield, for each slice of the box, its index on the original grid and its logits (c, y, x), free to change."""
-    depth, height, width = box_shape(grid.box)
-    weights = spline_matrix(grid.shape[0], depth, 1)
-    for z in range(depth):
+def _planes(
+    logits: NDArray[np.float32], grid: Grid, box: Box
+) -> Iterator[tuple[int, slice, slice, NDArray[np.float32]]]:
+    """Yield, slice by slice, what the voxels in ``box`` of the network's grid have a share in on the original grid.
+
+    Each item is the slice's index, its rows and columns, and its logits (c, y, x), free to change.
+    """
+    sizes = zip(grid.shape, box_shape(grid.box), box, strict=True)
+    windows = [linear_window(n_in, n_out, start, stop) for n_in, n_out, (start, stop) in sizes]
+    deep, high, wide = windows
+    if deep is None or high is None or wide is None:
+        return
+    (z_start, _), (y_start, _), (x_start, _) = grid.box
+    rows = slice(y_start + high.target.start, y_start + high.target.stop)
+    columns = slice(x_start + wide.target.start, x_start + wide.target.stop)
+    part = logits[:, deep.source, high.source, wide.source]
+    for offset, weights in enumerate(deep.matrix):
         # first along z, where at most two slices have a weight, then in-plane: both are linear, the order is free
-        plane = np.zeros((logits.shape[0], *grid.shape[1:]), dtype=np.float32)
-        for source in np.flatnonzero(weights[z]):
-            plane += weights[z, source] * logits[:, source]
-        yield grid.box[0][0] + z, resample(plane, (height, width), 1)
+        plane = np.zeros((part.shape[0], *part.shape[2:]), dtype=np.float32)
+        for source in np.flatnonzero(weights):
+            plane += weights[source] * part[:, source]
+        yield z_start + deep.target.start + offset, rows, columns, along_axes(plane, (high.matrix, wide.matrix))
