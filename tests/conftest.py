@@ -1,0 +1,43 @@
+"""What all tests share: no network, few threads, a workspace, real data where they are, a small phantom dataset."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# before anything imports torch or numpy: the tests share the machine
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.pop("AUTOLV_ROOT", None)
+
+_GUARD = Path(__file__).parent / "no_network"
+sys.path.insert(0, str(_GUARD))
+sys.modules.pop("sitecustomize", None)
+import sitecustomize  # noqa: E402, F401 - refuses connections from here on
+
+# and in every Python process that a test starts
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_GUARD), os.environ.get("PYTHONPATH"))))
+
+import pytest  # noqa: E402
+
+from autolv.core.workspace import Workspace  # noqa: E402
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty workspace, in a folder whose name has a space and a letter outside ASCII."""
+    root = tmp_path / "my wörk"
+    root.mkdir()
+    return Workspace.at(root)
+
+
+@pytest.fixture(scope="session")
+def acdc_folder() -> Path:
+    """The ACDC training folder named by AUTOLV_ACDC; the test skips where it is not set."""
+    text = os.environ.get("AUTOLV_ACDC")
+    if not text:
+        pytest.skip("AUTOLV_ACDC is not set: it names the folder with ACDC's training patients")
+    folder = Path(text)
+    if not (folder / "patient001").is_dir():
+        pytest.skip(f"AUTOLV_ACDC names {folder}, which has no patient001")
+    return folder
