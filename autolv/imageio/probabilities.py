@@ -1,4 +1,4 @@
-"""Class probabilities on a case's grid, kept compactly: the box where anything but background is likely, in half precision."""
+"""Class probabilities on a case's grid, kept compactly: the box where not all is background, in half precision."""
 
 from __future__ import annotations
 
