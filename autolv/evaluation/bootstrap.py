@@ -2,7 +2,7 @@
 
 The interval is the percentile interval with the expansion for few patients of Hesterberg 2015 (Am Stat 69:371): the
 quantile level is that of Student's t with (patients - 1) degrees of freedom, scaled by sqrt(n / (n - 1)). For many
-patients it tends to the plain percentile interval; for ten, that one would hold the truth in about 89 % of cases
+patients it tends to the plain percentile interval; for ten, that one would hold the truth in about 90 % of cases
 instead of 95 %.
 """
 

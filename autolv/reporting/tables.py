@@ -19,6 +19,7 @@ from autolv.schema.results import BestConfig, Candidate, CaseMetrics, Evaluation
 Means = Mapping[str, Mapping[str, float]]
 _HEAD = ("IoU", "HD", "HD95", "ASSD", "sDice1", "sDice2", "sDice3", "volume", "error")
 _NAME_WIDTH = 22
+_WIDTH = 108
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -32,7 +33,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
         _section("By group", _strata("group", evaluation.by_group, evaluation.cases)),
         _notes(evaluation),
     ]
-    return "\n\n".join(text for text in sections if text) + "\n"
+    return "\n\n".join(text for text in sections if text)
 
 
 def acdc_table(evaluation: Evaluation) -> str:
@@ -63,7 +64,7 @@ def acdc_table(evaluation: Evaluation) -> str:
     without = sum(case.phase is None for case in evaluation.cases)
     if without:
         text.append(f"Without phase, {without} frames: of a patient's two, that with the larger LV is taken for ED.")
-    return "\n".join(text) + "\n"
+    return "\n".join(text)
 
 
 def candidates_table(best: BestConfig) -> str:
@@ -75,19 +76,20 @@ def candidates_table(best: BestConfig) -> str:
         mark = "*" if candidate.name == best.chosen else " " if candidate.separable else "~"
         rows.append((f"{mark} {first}", *_candidate_cells(candidate, best.structures)))
         rows.extend((f"  {line}", *[""] * (len(rows[0]) - 1)) for line in more)
-    head = ("  candidate", "folds", "cases", "Dice", "95 % interval", *(short_of(name) for name in best.structures))
-    patients = max((c.patients for c in ranked), default=0)
+    head = ("  candidate", "folds", "Dice", "95 % interval", *(short_of(name) for name in best.structures))
+    patients, cases = max(((c.patients, c.cases) for c in ranked), default=(0, 0))
     lines = [
-        f"Candidates on the {patients} patients that all share ({best.folds_available})",
-        *grid((*head, "EF MAE", "to best", "95 % interval"), rows),
+        *textwrap.wrap(f"Folds trained: {best.folds_available}.", _WIDTH),
+        f"Candidates on the {cases} cases of {patients} patients that all have in common:",
+        *grid((*head, "EF", "to best", "95 % interval"), rows),
         "",
-        "*: chosen; ~: cannot be told from the best (paired bootstrap of patients); EF MAE in points of EF.",
-        *textwrap.wrap(f"Chosen: {best.chosen}. {best.reason}", 108),
+        "*: chosen; ~: cannot be told from the best (paired bootstrap of patients); EF: mean absolute error in points.",
+        *textwrap.wrap(f"Chosen: {best.chosen}. {best.reason}", _WIDTH),
         f"Mean Dice {number(best.score, 4)}, with post-processing {number(best.score_with_postprocessing, 4)}.",
         f"Of the choice itself, made on other folds than it is scored on: {number(best.cross_fitted_score, 4)}.",
         f"Post-processing: {'; '.join(_step(step) for step in best.postprocessing) or 'none'}.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def cases_csv(evaluation: Evaluation) -> str:
@@ -226,15 +228,20 @@ def _acdc_clinical(rows: Sequence[AcdcRow]) -> list[str]:
 
 def _candidate_cells(candidate: Candidate, structures: Sequence[str]) -> tuple[str, ...]:
     return (
-        ",".join(str(fold) for fold in candidate.folds),
-        str(candidate.cases),
+        _folds(candidate.folds),
         number(candidate.mean_dice, 4),
-        interval(candidate.interval, 3),
+        interval(candidate.interval, 3).replace(" to ", "-"),
         *(number(candidate.dice.get(name, math.nan), 3) for name in structures),
-        number(candidate.ef_mae_percent, 2),
+        number(candidate.ef_mae_percent, 1),
         number(candidate.difference_to_best, 4, signed=True),
         interval(candidate.difference_interval, 3, signed=True),
     )
+
+
+def _folds(folds: Sequence[int]) -> str:
+    """Return ``"0-4"`` for folds in a row, else ``"0,2"``."""
+    in_a_row = len(folds) > 2 and list(folds) == list(range(folds[0], folds[0] + len(folds)))
+    return f"{folds[0]}-{folds[-1]}" if in_a_row else ",".join(str(fold) for fold in folds)
 
 
 def _wrapped(name: str) -> list[str]:

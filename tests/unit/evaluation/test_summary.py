@@ -1,0 +1,109 @@
+"""Means over cases, phases, groups and levels; what is left out and counted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from autolv.evaluation.case import compare_case
+from autolv.evaluation.summary import METRICS, summarise
+from autolv.schema.record import from_json
+from autolv.schema.results import Evaluation
+
+STRUCTURES = ("lv_cavity", "rv_cavity")
+
+
+def _case(name, patient, phase, group, prediction, reference):
+    maps = [np.array(line, dtype=np.uint8).reshape(1, 1, -1) for line in (prediction, reference)]
+    return compare_case(
+        *maps, (10.0, 10.0, 10.0), STRUCTURES, case=name, patient=patient, phase=phase, group=group
+    )  # 1 ml per voxel
+
+
+@pytest.fixture
+def evaluation():
+    return summarise(
+        (
+            _case("a1", "a", "ED", "NOR", [1, 1, 1, 1, 2, 2], [1, 1, 1, 1, 2, 2]),  # LV 1, RV 1
+            _case("a2", "a", "ES", "NOR", [1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 2, 0]),  # LV 2/3, RV missed: 0
+            _case("b1", "b", "ED", "DCM", [1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0]),  # LV 2/3, RV empty in both
+            _case("b2", "b", "ES", "DCM", [1, 0, 0, 0, 2, 0], [1, 0, 0, 0, 0, 0]),  # LV 1, RV invented: 0
+        )
+    )
+
+
+def test_means_leave_out_what_is_empty_in_both(evaluation) -> None:
+    assert evaluation.summary["lv_cavity"]["dice"] == pytest.approx((1 + 2 / 3 + 2 / 3 + 1) / 4)
+    assert evaluation.summary["rv_cavity"]["dice"] == pytest.approx((1 + 0 + 0) / 3)
+    assert evaluation.summary["rv_cavity"]["hausdorff_mm"] == 0.0  # the one case where it is defined
+
+
+def test_mean_dice_is_the_mean_of_the_structures_means(evaluation) -> None:
+    assert evaluation.mean_dice == pytest.approx((5 / 6 + 1 / 3) / 2)
+
+
+def test_undefined_pairs_are_counted_by_reason(evaluation) -> None:
+    assert evaluation.undefined == {
+        "empty in prediction and reference": 1, "empty in prediction only": 1, "empty in reference only": 1
+    }  # fmt: skip
+
+
+def test_volumes_and_slices_are_averaged(evaluation) -> None:
+    rv = evaluation.summary["rv_cavity"]
+    assert (rv["volume_ml"], rv["reference_volume_ml"], rv["volume_error_ml"]) == pytest.approx((0.75, 0.75, 0.0))
+    assert (rv["slices_missed"], rv["slices_invented"]) == (0.25, 0.25)
+    assert set(rv) == set(METRICS)
+
+
+def test_phases_and_groups_are_averaged_apart(evaluation) -> None:
+    assert list(evaluation.by_phase) == ["ED", "ES"]
+    assert list(evaluation.by_group) == ["DCM", "NOR"]
+    assert evaluation.by_phase["ED"]["lv_cavity"]["dice"] == pytest.approx(5 / 6)
+    assert evaluation.by_phase["ED"]["rv_cavity"]["dice"] == 1.0
+    assert evaluation.by_group["DCM"]["rv_cavity"]["dice"] == 0.0
+
+
+def test_levels_are_averaged_over_cases(evaluation) -> None:
+    # one slice: it is the middle of its own ventricle
+    assert evaluation.by_level["lv_cavity"]["mid"] == pytest.approx(5 / 6)
+    assert math.isnan(evaluation.by_level["lv_cavity"]["base"])
+    assert set(evaluation.by_level_hausdorff_mm["lv_cavity"]) == {"base", "mid", "apex"}
+
+
+def test_agreement_is_by_patient(evaluation) -> None:
+    assert evaluation.agreement["EDV [ml]"].n == 2
+    assert evaluation.agreement["ESV [ml]"].bias == pytest.approx((2 - 4 + 1 - 1) / 2)
+
+
+def test_intervals_hold_their_means(evaluation) -> None:
+    assert set(evaluation.dice_interval) == {"mean", *STRUCTURES}
+    lower, upper = evaluation.dice_interval["lv_cavity"]
+    assert lower == upper == pytest.approx(5 / 6)  # both patients have this mean
+    lower, upper = evaluation.dice_interval["mean"]
+    assert lower <= evaluation.mean_dice <= upper
+
+
+def test_order_of_the_cases_changes_no_mean(evaluation) -> None:
+    again = summarise(evaluation.cases[::-1])
+    assert again.mean_dice == pytest.approx(evaluation.mean_dice)
+    assert again.agreement["ESV [ml]"].bias == pytest.approx(evaluation.agreement["ESV [ml]"].bias)
+    assert again.dice_interval["mean"] == pytest.approx(evaluation.dice_interval["mean"])
+
+
+def test_no_cases() -> None:
+    empty = summarise(())
+    assert math.isnan(empty.mean_dice)
+    assert (empty.summary, empty.by_phase, empty.by_group, empty.agreement, empty.dice_interval) == ({},) * 5
+
+
+def test_cases_without_phase_and_group_make_no_strata() -> None:
+    evaluation = summarise((_case("a", "a", None, None, [1, 0], [1, 0]),))
+    assert (evaluation.by_phase, evaluation.by_group) == ({}, {})
+    assert evaluation.mean_dice == 1.0
+
+
+def test_record_survives_writing_and_reading(evaluation) -> None:
+    again = from_json(Evaluation, evaluation.to_json(), where="memory")
+    assert again.to_json() == evaluation.to_json()
