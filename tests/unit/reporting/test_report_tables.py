@@ -127,7 +127,7 @@ def test_candidates_come_best_first_with_the_choice_marked() -> None:
             _candidate("2d_unet + 2d_attention_unet + 3d_unet + 3d_vnet", 0.92, separable=False, folds=(0, 1, 2, 3, 4)),
         ),
         chosen="2d_unet", reason="The simpler one, as no difference can be told. " * 4, score=0.915,
-        score_with_postprocessing=0.9161, cross_fitted_score=0.9155, folds_available=", ".join(["2d_attention_unet 3/5"] * 6),
+        score_with_postprocessing=0.9161, cross_fitted_score=0.9155, folds_available="2d_attention_unet 3/5, " * 6,
         fingerprint_hash="0", licence_note="", versions={},
     )  # fmt: skip
     text = candidates_table(best)
