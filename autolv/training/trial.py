@@ -19,7 +19,7 @@ from autolv.training.sampler import Batch
 from autolv.training.state import TrainState, make_optimiser
 
 _log = logging.getLogger(__name__)
-_ROUNDS = 3
+_ROUNDS = 6
 _COMPILE_PAYS_AFTER_S = 1200.0  # compiling a step takes about a minute on two cores and gains about a tenth
 _WORTH = 0.95  # a choice away from plain float32 must save at least 5 %
 
