@@ -1,5 +1,6 @@
 """The predictor: frames, cines, arrays and files give the same labels, and members weigh as they should."""
 
+import os
 import tempfile
 import tracemalloc
 from collections.abc import Callable
@@ -272,3 +273,19 @@ def test_a_device_that_is_not_there_is_refused(make_model: MakeModel) -> None:
 def test_no_network_is_a_programmers_error(make_model: MakeModel) -> None:
     with pytest.raises(ValueError, match="at least one network"):
         Predictor(read_model(make_model()), [], device=torch.device("cpu"))
+
+
+def test_a_real_cine_frame_is_the_frame_alone(make_model: MakeModel, configuration: Configure, tmp_path: Path) -> None:
+    folder = os.environ.get("AUTOLV_ACDC")
+    if not folder:
+        pytest.skip("AUTOLV_ACDC, the folder of ACDC's training patients, is not set")
+    files = [Path(folder) / "patient001" / f"patient001_frame{n}.nii.gz" for n in ("01", "12")]
+    frames = [read_image(file) for file in files]
+    cine = Volume(array=np.stack([frame.array for frame in frames]), geometry=frames[0].geometry)
+    path = tmp_path / "cine.nii.gz"
+    write_image(path, cine)
+    predictor = Predictor.load(make_model((configuration("2d_unet", patch=(64, 64)),)))
+    whole = predictor.predict_file(path).labels
+    assert whole.shape == (2, *frames[0].geometry.shape) and whole.any()
+    for k, file in enumerate(files):
+        np.testing.assert_array_equal(predictor.predict_file(file).labels, whole[k])

@@ -195,3 +195,19 @@ def test_wrong_arguments_are_refused(change: dict[str, object], message: str, ne
 def test_a_network_in_training_mode_is_refused(network_plan: Plans, stack: NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="eval"):
         predict_logits(Constant(), stack, network_plan(2, (16, 16)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA GPU")
+@pytest.mark.parametrize(("dimensions", "patch"), [(2, (16, 16)), (3, (4, 16, 16))])
+def test_the_gpu_says_what_the_cpu_says(dimensions: int, patch: tuple[int, ...], network_plan: Plans) -> None:
+    torch.manual_seed(4)
+    plan = network_plan(dimensions, patch)
+    network = build_network(plan).eval()
+    image = np.random.default_rng(4).normal(size=(7, 37, 41)).astype(np.float32)
+    expected = predict_logits(network, image, plan, mirror_axes=(-1,))
+    network.cuda()
+    found = predict_logits(network, image, plan, device="cuda", mirror_axes=(-1,))
+    np.testing.assert_allclose(found, expected, atol=2e-2)  # TF32 convolutions
+    few = predict_logits(network, image, plan, device="cuda", mirror_axes=(-1,), batch_size=3)
+    np.testing.assert_allclose(few, found, atol=2e-2)
