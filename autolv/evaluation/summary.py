@@ -24,7 +24,7 @@ Metric = Callable[[StructureMetrics], float]
 
 
 def _surface_dice_at(tolerance_mm: float) -> Metric:
-    return lambda m: m.surface_dice[f"{tolerance_mm:g}"]
+    return lambda m: m.surface_dice.get(f"{tolerance_mm:g}", math.nan)
 
 
 METRICS: dict[str, Metric] = {
@@ -57,8 +57,8 @@ def summarise(cases: tuple[CaseMetrics, ...]) -> Evaluation:
         summary=summary,
         by_phase={phase: mean_metrics(c for c in cases if c.phase == phase) for phase in _phases(cases)},
         by_group={group: mean_metrics(c for c in cases if c.group == group) for group in _groups(cases)},
-        by_level=_by_level(cases, lambda m, level: m.level_dice[level]),
-        by_level_hausdorff_mm=_by_level(cases, lambda m, level: m.level_hausdorff_mm[level]),
+        by_level=_by_level(cases, lambda m, level: m.level_dice.get(level, math.nan)),
+        by_level_hausdorff_mm=_by_level(cases, lambda m, level: m.level_hausdorff_mm.get(level, math.nan)),
         agreement=agreement_by_patient(cases),
         undefined=count_undefined(cases),
         dice_interval=_dice_intervals(cases, structures),

@@ -107,3 +107,15 @@ def test_cases_without_phase_and_group_make_no_strata() -> None:
 def test_record_survives_writing_and_reading(evaluation) -> None:
     again = from_json(Evaluation, evaluation.to_json(), where="memory")
     assert again.to_json() == evaluation.to_json()
+
+
+def test_records_without_surface_or_level_measures_are_summarised_with_these_undefined(evaluation) -> None:
+    bare = {"surface_dice": {}, "level_dice": {}, "level_hausdorff_mm": {}}
+    cases = tuple(
+        case.model_copy(update={"structures": {n: m.model_copy(update=bare) for n, m in case.structures.items()}})
+        for case in evaluation.cases
+    )
+    again = summarise(cases)
+    assert again.mean_dice == evaluation.mean_dice
+    assert math.isnan(again.summary["lv_cavity"]["surface_dice_1mm"])
+    assert math.isnan(again.by_level["lv_cavity"]["mid"])
