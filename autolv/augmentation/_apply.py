@@ -43,7 +43,7 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
         if active.any():
             chosen = torch.from_numpy(np.flatnonzero(active)).to(moved.device)
             numbers = (_tensor(value[active], moved.device) for value in values)
-            moved[chosen] = transform(moved[chosen], *numbers)
+            moved.index_copy_(0, chosen, transform(moved.index_select(0, chosen), *numbers))
     return moved.view(n, 1, *patch), moved_labels.view(n, *patch)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, interpolate, pad
+from torch.nn.functional import interpolate
 
 _TRUNCATE = 4.0  # a Gaussian kernel ends at this many standard deviations, as in scipy.ndimage
 _EPSILON = 1e-7
@@ -23,12 +23,10 @@ def add_noise(images: Tensor, sd: Tensor, seed: Tensor) -> Tensor:
 
 def blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Blur each slice by a Gaussian of ``sigma_px`` (k, 2) along y and x, the image mirrored beyond its border."""
-    k, z = images.shape[:2]
     radius = int(_TRUNCATE * float(sigma_px.max()) + 0.5)
-    kernels = _gaussian(sigma_px, radius).repeat_interleave(z, dim=0)[:, None]  # (k * z, 1, 2, taps)
-    planes = _mirror_pad(images, radius).view(1, k * z, images.shape[2] + 2 * radius, images.shape[3] + 2 * radius)
-    planes = conv2d(planes, kernels[:, :, 0, :, None], groups=k * z)
-    return conv2d(planes, kernels[:, :, 1, None, :], groups=k * z).view_as(images)
+    for axis, sigma in ((-2, sigma_px[:, 0]), (-1, sigma_px[:, 1])):
+        images = _weigh_neighbours(images, _half_gaussian(sigma, radius), axis)
+    return images
 
 
 def brighten(images: Tensor, factor: Tensor) -> Tensor:
@@ -82,23 +80,31 @@ def _column(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
-def _gaussian(sigma_px: Tensor, radius: int) -> Tensor:
-    """Return the sampled Gaussians (..., 2 * radius + 1) of ``sigma_px``, each cut at its own width and of sum 1."""
-    offset = torch.arange(-radius, radius + 1, device=sigma_px.device)
-    sigma = sigma_px[..., None]
-    kernel = torch.exp(-0.5 * (offset / sigma.clamp_min(_EPSILON)) ** 2)
-    kernel = kernel * (offset.abs() <= torch.floor(_TRUNCATE * sigma + 0.5))
-    return kernel / kernel.sum(dim=-1, keepdim=True)
+def _half_gaussian(sigma_px: Tensor, radius: int) -> Tensor:
+    """Return (k, radius + 1): the sampled Gaussian at 0, 1, ... pixels, cut at its own width; both sides sum to 1."""
+    distance = torch.arange(radius + 1, device=sigma_px.device)
+    sigma = sigma_px[:, None]
+    half = torch.exp(-0.5 * (distance / sigma.clamp_min(_EPSILON)) ** 2)
+    half = half * (distance <= torch.floor(_TRUNCATE * sigma + 0.5))
+    return half / (2 * half.sum(dim=1, keepdim=True) - half[:, :1])
 
 
-def _mirror_pad(images: Tensor, radius: int) -> Tensor:
-    """Mirror each slice about its outermost pixels: ... 2 1 [0 1 2 ...; a slice smaller than the kernel too."""
-    for axis in (-2, -1):
-        size = images.shape[axis]
-        if radius >= size:
-            position = torch.arange(-radius, size + radius, device=images.device).remainder(max(1, 2 * (size - 1)))
-            images = images.index_select(axis, torch.minimum(position, (2 * (size - 1) - position).abs()))
-        else:
-            sides = (0, 0, radius, radius) if axis == -2 else (radius, radius, 0, 0)
-            images = pad(images, sides, mode="reflect")
-    return images
+def _weigh_neighbours(images: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Return sum of ``weights`` (k, radius + 1) times the pixels that far away on both sides, along ``axis``.
+
+    Sums of shifted images: several times faster on a CPU than a grouped convolution.
+    """
+    size, radius = images.shape[axis], weights.shape[1] - 1
+    padded = _mirror_pad(images, radius, axis)
+    result = images * _column(weights[:, 0])
+    for distance in range(1, radius + 1):
+        sides = padded.narrow(axis, radius - distance, size) + padded.narrow(axis, radius + distance, size)
+        result.addcmul_(sides, _column(weights[:, distance]))
+    return result
+
+
+def _mirror_pad(images: Tensor, radius: int, axis: int) -> Tensor:
+    """Mirror along ``axis`` about the outermost pixels: ... 2 1 [0 1 2 ...; also where the image is smaller."""
+    last = images.shape[axis] - 1
+    position = torch.arange(-radius, last + radius + 1, device=images.device).remainder(max(1, 2 * last))
+    return images.index_select(axis, torch.minimum(position, (2 * last - position).abs()))

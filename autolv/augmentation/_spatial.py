@@ -53,15 +53,16 @@ def move(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[in
     ):
         chosen = _indices(mirrored & ~resampled, images.device)
         if len(chosen):
-            new_images[chosen] = new_images[chosen].flip(axes)
-            new_labels[chosen] = new_labels[chosen].flip(axes)
+            for tensor in (new_images, new_labels):
+                tensor.index_copy_(0, chosen, tensor.index_select(0, chosen).flip(axes))
     chosen = _indices(resampled, images.device)
     if len(chosen):
         grid = _sampling_grid(parameters, resampled, labels.shape[-2:], patch).to(images.device)
         # Beyond the input lies 0, the mean of a normalised image, as in the rest of training and in prediction;
         # repeated border pixels would be stripes that no scan shows.
-        new_images[chosen] = grid_sample(images[chosen], grid, padding_mode="zeros", align_corners=False)
-        new_labels[chosen] = _resample_labels(labels[chosen], grid)
+        sources = images.index_select(0, chosen)
+        new_images.index_copy_(0, chosen, grid_sample(sources, grid, padding_mode="zeros", align_corners=False))
+        new_labels.index_copy_(0, chosen, _resample_labels(labels.index_select(0, chosen), grid))
     return new_images, new_labels
 
 
