@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
+from autolv.ops.crop import box_shape, nonzero_box
 from autolv.planning.twins import merge_overlapping
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, NanTriple, Spread
@@ -46,7 +47,7 @@ def fingerprint_case(
         shape=image.geometry.shape,
         spacing_mm=image.spacing_mm,
         orientation=_orientation(image.geometry),
-        nonzero_box_shape=_nonzero_box_shape(array),
+        nonzero_box_shape=box_shape(nonzero_box(array)),
         intensity=_intensity(array),
         foreground_intensity=_intensity(array[heart]),
         heart_extent_mm=extent,
@@ -127,30 +128,11 @@ def _orientation(geometry: Geometry) -> str:
     )
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[tuple[int, int], ...] | None:
-    """Return (start, stop) per axis of the box around a mask's voxels, ``None`` where it is empty."""
-    bounds: list[tuple[int, int]] = []
-    for axis in range(mask.ndim):
-        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if hit.size == 0:
-            return None
-        bounds.append((int(hit[0]), int(hit[-1]) + 1))
-    return tuple(bounds)
-
-
-def _nonzero_box_shape(array: NDArray[np.float32]) -> tuple[int, int, int]:
-    box = _box((array != 0) & np.isfinite(array))
-    if box is None:
-        return 0, 0, 0
-    z, y, x = (stop - start for start, stop in box)
-    return z, y, x
-
-
 def _heart_place(heart: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> tuple[NanTriple, NanTriple]:
     """Return extent (mm) and centre (fraction of the field of view) of the labelled voxels' box, NaN without any."""
-    box = _box(heart)
-    if box is None:
+    if not heart.any():
         return _NOWHERE, _NOWHERE
+    box = nonzero_box(heart)
     dz, dy, dx = ((stop - start) * d for (start, stop), d in zip(box, spacing_mm, strict=True))
     cz, cy, cx = ((start + stop) / 2 / n for (start, stop), n in zip(box, heart.shape, strict=True))
     return (dz, dy, dx), (cz, cy, cx)

@@ -1,0 +1,138 @@
+"""How wide a network and how large a batch the compute allows: models of memory and time, and the search with them.
+
+The throughputs are assumptions, written down so that a plan can be made before anything has run. Training times a few
+real steps when it begins and sets the length of its schedule by those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autolv.planning.cost import network_cost
+from autolv.schema.plan import Compute, Network
+
+BASES = (4, 6, 8, 12, 16, 24, 32, 48, 64)  # candidates for the channels of the first stage
+REFERENCE_BATCH = {2: 12, 3: 2}  # Isensee 2021
+SMALLEST_BATCH = 2  # Isensee 2021
+DATASET_SHARE = 0.05  # of the training slices or volumes, the most that a batch may hold: Isensee 2021
+SLICES_AT_16 = 12_000  # slices to train on for a first stage of 16 channels: eight passes over four fifths of ACDC
+FEWEST_STEPS = 250
+DEFAULT_STEPS = 25_000  # without a time budget, where the device is fast enough
+CPU_FLOPS_PER_CORE = 60e9  # float32 training; between 45e9 and 100e9 on two server processors
+MOST_CORES = 16  # networks of this size do not use more
+DEVICE_FLOPS = {"cuda": 20e12, "mps": 2e12}
+DEFAULT_MINUTES = {"cpu": 60.0, "mps": 120.0, "cuda": 600.0}
+_WIDE_KERNEL_3D = 0.4  # of the CPU's throughput is left for 5 x 5 x 5 kernels (measured)
+_BACKWARD = 3  # forward and backward together cost three times the forward pass
+_BYTES_PER_ACTIVATION = {"vnet": 28.0}  # measured, per number of a convolution's output: PReLU keeps its input
+_BYTES_PER_ACTIVATION_PLAIN = 18.0
+_BYTES_PER_PARAMETER = 20.0  # weight, gradient, two moments of Adam, a copy when saving; 4 bytes each
+_FIXED_GB = {"cpu": 0.6, "mps": 0.6, "cuda": 1.0}  # interpreter, PyTorch, device context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What one fold trains on: ``items`` slices (2D) or volumes (3D) of ``slices_per_item``, ``data_gb`` in memory."""
+
+    items: int
+    slices_per_item: int
+    data_gb: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """A network that fits the compute, its batch, and what the models expect of them."""
+
+    network: Network
+    batch: int
+    memory_gb: float
+    seconds_per_step: float
+    enough_memory: bool
+    enough_time: bool
+
+
+def minutes(compute: Compute) -> float:
+    """Return the time budget per fold, or what is assumed where none is given."""
+    return DEFAULT_MINUTES[compute.device] if compute.time_budget_minutes is None else compute.time_budget_minutes
+
+
+def throughput(network: Network, compute: Compute) -> float:
+    """Return the assumed floating-point operations per second of training."""
+    if compute.device != "cpu":
+        return DEVICE_FLOPS[compute.device]
+    wide = any(math.prod(kernel) > 27 for kernel in network.kernels)
+    return CPU_FLOPS_PER_CORE * min(compute.cores, MOST_CORES) * (_WIDE_KERNEL_3D if wide else 1.0)
+
+
+def seconds_per_step(network: Network, batch: int, compute: Compute) -> float:
+    """Return the expected time of one training step."""
+    return _BACKWARD * network_cost(network).forward_flops * batch / throughput(network, compute)
+
+
+def training_memory_gb(network: Network, batch: int, compute: Compute, data_gb: float) -> float:
+    """Return the expected peak of memory in training; the data count where the device shares the machine's memory."""
+    cost = network_cost(network)
+    per_activation = _BYTES_PER_ACTIVATION.get(network.architecture, _BYTES_PER_ACTIVATION_PLAIN)
+    numbers = cost.activations * batch * per_activation + cost.parameters * _BYTES_PER_PARAMETER
+    return numbers / 1e9 + _FIXED_GB[compute.device] + (0.0 if compute.device == "cuda" else data_gb)
+
+
+def steps_needed(base: int, batch: int, slices_per_item: int) -> int:
+    """Return the training steps without which a network of ``base`` channels is not worth its width.
+
+    Samples grow in proportion to parameters, thus with the square of the width (as Hoffmann 2022 found for language
+    models).
+    """
+    return max(FEWEST_STEPS, math.ceil(SLICES_AT_16 * (base / 16) ** 2 / (batch * slices_per_item)))
+
+
+def largest(
+    build: Callable[[int], Network], work: Workload, compute: Compute, *, widest: int = BASES[-1]
+) -> Sizing | None:
+    """Return the widest of ``build(base)`` that the compute allows, ``None`` where not even the narrowest fits its memory.
+
+    The batch is the reference batch, or less where memory demands it. On CUDA it then grows with the memory left, to
+    5 % of the data. Time shortens the width only: with too little for any, the narrowest is taken.
+    """
+    dimensions = build(BASES[0]).dimensions
+    batch = max(SMALLEST_BATCH, min(REFERENCE_BATCH[dimensions], work.items))
+    while True:
+        sizings = [_sizing(build(base), batch, work, compute) for base in BASES if base <= widest]
+        fitting = [sizing for sizing in sizings if sizing.enough_memory]
+        if fitting or batch == SMALLEST_BATCH:
+            break
+        batch = max(SMALLEST_BATCH, batch // 2)
+    if not fitting:
+        return None
+    best = max((s for s in fitting if s.enough_time), key=lambda s: s.network.features[0], default=fitting[0])
+    return _with_larger_batch(best, work, compute) if compute.device == "cuda" and best.enough_time else best
+
+
+def narrowest(build: Callable[[int], Network], work: Workload, compute: Compute) -> Sizing:
+    """Return the narrowest network with the smallest batch, whether it fits or not."""
+    return _sizing(build(BASES[0]), SMALLEST_BATCH, work, compute)
+
+
+def _sizing(network: Network, batch: int, work: Workload, compute: Compute) -> Sizing:
+    memory = training_memory_gb(network, batch, compute, work.data_gb)
+    seconds = seconds_per_step(network, batch, compute)
+    needed = steps_needed(network.features[0], batch, work.slices_per_item)
+    return Sizing(
+        network=network,
+        batch=batch,
+        memory_gb=memory,
+        seconds_per_step=seconds,
+        enough_memory=memory <= compute.memory_gb,
+        enough_time=needed * seconds <= minutes(compute) * 60,
+    )
+
+
+def _with_larger_batch(sizing: Sizing, work: Workload, compute: Compute) -> Sizing:
+    most = int(work.items * DATASET_SHARE)
+    for batch in range(most, sizing.batch, -1):
+        larger = _sizing(sizing.network, batch, work, compute)
+        if larger.enough_memory and larger.enough_time:
+            return larger
+    return sizing
