@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM
 from autolv.evaluation.patients import EDV, EF, ESV, MASS, Pair, patient_values
 from autolv.reporting._canvas import INK, colour_of, plain_axes, save, sheet
 from autolv.reporting._text import label_of, number, short_of
@@ -125,8 +126,8 @@ def overlay_figure(
         for channel, name in reversed(list(enumerate(structures, start=1))):  # the cavity's line above the wall's
             _contours(axes, labels[z, rows, columns] == channel, colour_of(name), 1.6, "-")
         if reference is not None:
-            for channel in range(1, len(structures) + 1):
-                _contours(axes, reference[z, rows, columns] == channel, "white", 0.9, (0, (2, 2)))
+            for mask in _outlines(reference[z, rows, columns], structures):
+                _contours(axes, mask, "white", 0.9, (0, (2, 2)))
         axes.set_axis_off()
         axes.text(0.03, 0.97, f"slice {z + 1}", color="white", fontsize=8, va="top", transform=axes.transAxes)
     _overlay_legend(figure, structures, with_reference=reference is not None)
@@ -165,6 +166,14 @@ def _contours(
     padded = np.pad(mask, 1).astype(np.float32)
     for line in find_contours(padded, 0.5):  # type: ignore[no-untyped-call]  # (points, 2): y, x
         axes.plot(line[:, 1] - 1, line[:, 0] - 1, color=colour, linewidth=width, linestyle=style)
+
+
+def _outlines(labels: NDArray[np.integer], structures: Sequence[str]) -> list[NDArray[np.bool_]]:
+    """Return a mask per structure, the wall's with the cavity in it: dashes drawn twice fill each other's gaps."""
+    masks = {name: labels == channel for channel, name in enumerate(structures, start=1)}
+    if LV_CAVITY in masks and LV_MYOCARDIUM in masks:
+        masks[LV_MYOCARDIUM] = masks[LV_MYOCARDIUM] | masks[LV_CAVITY]
+    return list(masks.values())
 
 
 def _overlay_legend(figure: Figure, structures: Sequence[str], *, with_reference: bool) -> None:

@@ -89,7 +89,7 @@ def test_overlay_counts_reference_and_prediction(tmp_path, monkeypatch) -> None:
     before = image.copy(), labels.copy()
     reference = np.roll(labels, 1, axis=0)  # slices 1 and 3
     overlay_figure(image, labels, reference, tmp_path / "o.png", STRUCTURES)
-    assert [len(axes.lines) for axes in drawn[0].axes] == [3, 3, 6]
+    assert [len(axes.lines) for axes in drawn[0].axes] == [2, 3, 5]  # the reference: 2 outlines
     assert len(drawn[0].legends[0].get_texts()) == 4
     np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(labels, before[1])
