@@ -7,7 +7,11 @@ from autolv.core import errors
 
 def test_message_and_remedy_make_one_sentence_each() -> None:
     error = errors.DataError("case_1 has no label.", remedy="Add it.")
-    assert (error.message, error.remedy, str(error)) == ("case_1 has no label.", "Add it.", "case_1 has no label. Add it.")
+    assert (error.message, error.remedy, str(error)) == (
+        "case_1 has no label.",
+        "Add it.",
+        "case_1 has no label. Add it.",
+    )
     assert str(errors.DataError("alone.")) == "alone."
 
 

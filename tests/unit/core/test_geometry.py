@@ -37,7 +37,12 @@ def test_there_are_48_orientations() -> None:
 
 @pytest.mark.parametrize(
     "turn",
-    [np.eye(3), rotation(0, 30) @ rotation(1, 25), rotation(2, 20) @ rotation(1, 50), rotation(0, 47) @ rotation(1, 40)],
+    [
+        np.eye(3),
+        rotation(0, 30) @ rotation(1, 25),
+        rotation(2, 20) @ rotation(1, 50),
+        rotation(0, 47) @ rotation(1, 40),
+    ],
     ids=["aligned", "oblique", "oblique-50", "double-oblique"],
 )
 def test_all_48_orientations_give_one_canonical_array_and_come_back(turn: np.ndarray) -> None:

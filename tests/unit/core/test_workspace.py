@@ -13,7 +13,9 @@ def test_names_that_are_safe(name: str) -> None:
     assert check_name(name, "the dataset") == name
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "../x", " a", "a b", "-rf", "a.", ".hidden", "ü", "a:b"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "../x", " a", "a b", "-rf", "a.", ".hidden", "ü", "a:b"]
+)
 def test_names_that_are_not(name: str) -> None:
     with pytest.raises(WorkspaceError, match="the dataset") as caught:
         check_name(name, "the dataset")
