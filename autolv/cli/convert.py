@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--label-pattern", metavar="PATTERN", help="folder: label files, e.g. 'labels/{case}_seg.nii.gz'"
     )
-    parser.add_argument("--table", metavar="CSV", help="folder: a table with columns image, label, patient")
+    parser.add_argument("--csv", metavar="FILE", help="folder: a table with columns image, label, patient")
     parser.add_argument(
         "--patient-pattern", metavar="REGEX", help="finds the patient in a case's name, e.g. '(patient[0-9]+)'"
     )
@@ -83,7 +83,7 @@ def _convert(args: argparse.Namespace) -> None:
         labels=args.labels,
         image_pattern=args.image_pattern,
         label_pattern=args.label_pattern,
-        table=optional_path(args.table),
+        table=optional_path(args.csv),
         patient_pattern=args.patient_pattern,
         patients=args.patients,
         test_patients=args.test_patients,

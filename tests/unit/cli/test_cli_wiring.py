@@ -1,0 +1,146 @@
+"""Each command hands its recipe what its flags say, under names that the recipe has."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+import autolv
+
+# command line -> (recipe's module, what it must be called with)
+CASES = {
+    "convert": (
+        "-d D --labels RV=1,LV=2 --image-pattern i/{case}.nii --label-pattern l/{case}.nii --csv t.csv "
+        "--patient-pattern (p) --patients 3 --test-patients 2 --frames 4 --overwrite --seed 5 --workers 1 --root ROOT "
+        "folder scans",
+        {
+            "kind": "folder", "source": Path("scans"), "dataset": "D", "root": Path("ROOT"), "workers": 1,
+            "overwrite": True, "seed": 5, "labels": {"RV": 1, "LV": 2}, "image_pattern": "i/{case}.nii",
+            "label_pattern": "l/{case}.nii", "table": Path("t.csv"), "patient_pattern": "(p)", "patients": 3,
+            "test_patients": 2, "frames": 4,
+        },
+    ),
+    "plan_and_preprocess": (
+        "-d D --device cpu --memory-gb 6.5 --time-budget 1h30m --folds 3 --split-by vendor --patient-pattern (p) "
+        "--overwrite --seed 5 --workers 1 --root ROOT",
+        {
+            "dataset": "D", "root": Path("ROOT"), "device": "cpu", "memory_gb": 6.5, "time_budget_minutes": 90.0,
+            "workers": 1, "seed": 5, "folds": 3, "split_by": "vendor", "patient_pattern": "(p)", "overwrite": True,
+        },
+    ),
+    "train": (
+        "-d D -c 3d_vnet -f all --run long --device cpu --time-budget 12m --precision float32 --compile off "
+        "--overwrite --seed 5 --workers 1 --root ROOT",
+        {
+            "dataset": "D", "configuration": "3d_vnet", "fold": "all", "run": "long", "root": Path("ROOT"),
+            "device": "cpu", "workers": 1, "seed": 5, "epochs": None, "time_budget_minutes": 12.0,
+            "precision": "float32", "compile": "off", "overwrite": True,
+        },
+    ),
+    "find_best_config": (
+        "-d D -c 2d_unet 3d_unet --run long --device cpu --seed 5 --workers 1 --root ROOT",
+        {
+            "dataset": "D", "run": "long", "root": Path("ROOT"), "configurations": ["2d_unet", "3d_unet"], "workers": 1,
+            "seed": 5, "device": "cpu",
+        },
+    ),
+    "predict": (
+        "-i IN -o OUT -d D --model M -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing "
+        "--skip-existing --overwrite --device cpu --workers 1 --root ROOT",
+        {
+            "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": Path("M"), "run": "long",
+            "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
+            "save_probabilities": True, "mirror": "on", "postprocess": False, "overwrite": True, "skip_existing": True,
+        },
+    ),
+    "evaluate": (
+        "-r REF -p PRED -o OUT -d D --labels LV=3 --overwrite --workers 1 --root ROOT",
+        {
+            "reference": Path("REF"), "prediction": Path("PRED"), "output": Path("OUT"), "dataset": "D",
+            "root": Path("ROOT"), "labels": {"LV": 3}, "overwrite": True, "workers": 1,
+        },
+    ),
+    "demo": (
+        "--time-budget 5m --device cpu --workers 1 --root ROOT",
+        {"root": Path("ROOT/demo"), "minutes": 5.0, "workers": 1, "device": "cpu"},
+    ),
+    "doctor": ("--root ROOT", {"root": Path("ROOT")}),
+}  # fmt: skip
+
+
+class Called(Exception):
+    """Raised by the stand-in for a recipe: the call was made, nothing after it matters here."""
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_the_recipe_gets_what_the_flags_say(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, expected = CASES[command]
+    module = importlib.import_module(f"autolv.pipeline.{command}")
+    signature = inspect.signature(getattr(module, command))
+    calls = []
+
+    def recipe(*args: object, **kwargs: object) -> None:
+        calls.append(dict(signature.bind(*args, **kwargs).arguments))
+        raise Called
+
+    monkeypatch.setattr(module, command, recipe)
+    with pytest.raises(Called):
+        importlib.import_module(f"autolv.cli.{command}").main(line.split())
+    assert calls == [expected]
+    assert set(expected) == set(signature.parameters), "a parameter of the recipe that no flag sets"
+
+
+def test_the_public_names_are_the_recipes() -> None:
+    for name in set(autolv.__all__) - {"Predictor", "__version__"}:
+        assert getattr(autolv, name) is getattr(importlib.import_module(f"autolv.pipeline.{name}"), name)
+    assert autolv.Predictor is importlib.import_module("autolv.inference.predictor").Predictor
+    assert set(autolv.__all__) <= set(dir(autolv))
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = autolv.trian  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "words"),
+    [
+        ("convert", "acdc -d D", "SOURCE"),
+        ("predict", "-i IN -o OUT", "give -d DATASET or --model FOLDER"),
+        ("predict", "-i IN -o OUT -d D -f 0", "-f needs -c"),
+        ("train", "-d D --epochs 3 --time-budget 5m", "not allowed with argument"),
+        ("train", "-d D --time-budget 5", "is not a duration"),
+        ("train", "-d D --device gpu", "is not a device"),
+        ("train", "", "-d/--dataset"),
+    ],
+)
+def test_what_is_missing_or_contradicts_itself_is_refused_before_anything_is_loaded(
+    command: str, line: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        importlib.import_module(f"autolv.cli.{command}").main(line.split())
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("convert", "acdc {tmp} -d D"),
+        ("plan_and_preprocess", "-d D"),
+        ("train", "-d D"),
+        ("find_best_config", "-d D"),
+        ("predict", "-i {tmp} -o {tmp}/out -d D"),
+        ("evaluate", "-r {tmp} -p {tmp} -d D"),
+    ],
+)
+def test_a_missing_root_is_one_sentence_and_status_2(
+    command: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(b"")
+    root = tmp_path / "nowhere"
+    argv = [*line.format(tmp=tmp_path).split(), "--root", str(root)]
+    assert importlib.import_module(f"autolv.cli.{command}").main(argv) == 2
+    error = capsys.readouterr().err.split("error: ")[1]
+    assert str(root) in error
+    assert "what to do: " in error
+    assert not root.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nii.gz"]
