@@ -19,6 +19,8 @@ class PatientInfo:
     ed: int | None = None
     es: int | None = None
     group: str | None = None
+    vendor: str | None = None
+    centre: str | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
     problems: tuple[str, ...] = ()
@@ -39,6 +41,8 @@ def read_info(path: Path) -> PatientInfo:
         ed=ed,
         es=es,
         group=values.get("group"),
+        vendor=values.get("vendor"),  # these two are not in the release itself
+        centre=values.get("centre"),
         height_cm=_within(_number(values, "height", problems), _HEIGHT_CM, "height [cm]", problems),
         weight_kg=_within(_number(values, "weight", problems), _WEIGHT_KG, "weight [kg]", problems),
         problems=tuple(problems),

@@ -103,7 +103,9 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _patient_folders(folder: Path) -> list[Path]:
-    return [p for p in _folders(folder) if (p / "Info.cfg").is_file() or any(_FRAME.search(f.name) for f in p.iterdir())]
+    return [
+        p for p in _folders(folder) if (p / "Info.cfg").is_file() or any(_FRAME.search(f.name) for f in p.iterdir())
+    ]
 
 
 def _cine(folder: Path) -> Path | None:
@@ -156,6 +158,8 @@ def _case(patient: str, number: int, info: PatientInfo, test: bool, pattern: str
         frame=number,
         phase=phase,
         group=info.group,
+        vendor=info.vendor,
+        centre=info.centre,
         height_cm=info.height_cm,
         weight_kg=info.weight_kg,
     )

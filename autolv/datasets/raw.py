@@ -71,7 +71,9 @@ def load_dataset(folder: Path, *, patient_pattern: str | None = None) -> Dataset
             patient_rule=rule,
         )
     except ValidationError as error:
-        raise DataError(f"{folder}: {error.errors()[0]['msg']}.", remedy=f"Correct {DESCRIPTION} or {TABLE}.") from error
+        raise DataError(
+            f"{folder}: {error.errors()[0]['msg']}.", remedy=f"Correct {DESCRIPTION} or {TABLE}."
+        ) from error
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
