@@ -1,1 +1,1 @@
-
+"""Fingerprint, plan, cost and splits: pure functions of records, without torch."""

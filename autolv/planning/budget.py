@@ -7,7 +7,7 @@ real steps when it begins and sets the length of its schedule by those.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autolv.planning.cost import network_cost
@@ -88,34 +88,28 @@ def steps_needed(base: int, batch: int, slices_per_item: int) -> int:
     return max(FEWEST_STEPS, math.ceil(SLICES_AT_16 * (base / 16) ** 2 / (batch * slices_per_item)))
 
 
-def largest(
-    build: Callable[[int], Network], work: Workload, compute: Compute, *, widest: int = BASES[-1]
-) -> Sizing | None:
-    """Return the widest of ``build(base)`` that the compute allows, ``None`` where not even the narrowest fits its memory.
+def largest(candidates: Sequence[Network], work: Workload, compute: Compute) -> Sizing | None:
+    """Return the widest of ``candidates`` (narrowest first) that the compute allows, ``None`` if none fits.
 
-    The batch is the reference batch, or less where memory demands it. On CUDA it then grows with the memory left, to
-    5 % of the data. Time shortens the width only: with too little for any, the narrowest is taken.
+    The batch is the reference batch, or less where memory demands it; on CUDA it then grows with the memory left, to
+    5 % of the data. Too little time makes the network narrow, but never the batch small.
     """
-    dimensions = build(BASES[0]).dimensions
-    batch = max(SMALLEST_BATCH, min(REFERENCE_BATCH[dimensions], work.items))
-    while True:
-        sizings = [_sizing(build(base), batch, work, compute) for base in BASES if base <= widest]
+    batch = max(SMALLEST_BATCH, min(REFERENCE_BATCH[candidates[0].dimensions], work.items))
+    fitting: list[Sizing] = []
+    while not fitting:
+        sizings = (size(network, batch, work, compute) for network in candidates)
         fitting = [sizing for sizing in sizings if sizing.enough_memory]
-        if fitting or batch == SMALLEST_BATCH:
-            break
+        if not fitting and batch == SMALLEST_BATCH:
+            return None
         batch = max(SMALLEST_BATCH, batch // 2)
-    if not fitting:
-        return None
-    best = max((s for s in fitting if s.enough_time), key=lambda s: s.network.features[0], default=fitting[0])
-    return _with_larger_batch(best, work, compute) if compute.device == "cuda" and best.enough_time else best
+    in_time = [sizing for sizing in fitting if sizing.enough_time]
+    if not in_time:
+        return fitting[0]
+    return _with_larger_batch(in_time[-1], work, compute) if compute.device == "cuda" else in_time[-1]
 
 
-def narrowest(build: Callable[[int], Network], work: Workload, compute: Compute) -> Sizing:
-    """Return the narrowest network with the smallest batch, whether it fits or not."""
-    return _sizing(build(BASES[0]), SMALLEST_BATCH, work, compute)
-
-
-def _sizing(network: Network, batch: int, work: Workload, compute: Compute) -> Sizing:
+def size(network: Network, batch: int, work: Workload, compute: Compute) -> Sizing:
+    """Return what the models expect of a network trained with a batch."""
     memory = training_memory_gb(network, batch, compute, work.data_gb)
     seconds = seconds_per_step(network, batch, compute)
     needed = steps_needed(network.features[0], batch, work.slices_per_item)
@@ -132,7 +126,7 @@ def _sizing(network: Network, batch: int, work: Workload, compute: Compute) -> S
 def _with_larger_batch(sizing: Sizing, work: Workload, compute: Compute) -> Sizing:
     most = int(work.items * DATASET_SHARE)
     for batch in range(most, sizing.batch, -1):
-        larger = _sizing(sizing.network, batch, work, compute)
+        larger = size(sizing.network, batch, work, compute)
         if larger.enough_memory and larger.enough_time:
             return larger
     return sizing

@@ -55,7 +55,7 @@ _PRELU = 1
 
 
 def network_cost(network: Network) -> Cost:
-    """Return the cost of the network that the plan's block describes; an architecture not counted is a ``PlanError``."""
+    """Return the cost of the network that the plan's block describes; an unknown architecture is a ``PlanError``."""
     if network.architecture not in _LAYERS:
         raise PlanError(
             f"the cost of the architecture {network.architecture!r} is not known.",

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from autolv.planning import budget, rules
 from autolv.planning.cost import network_cost
 from autolv.schema.fingerprint import Fingerprint
-from autolv.schema.plan import Compute, Network
+from autolv.schema.plan import Compute, Ints, Network
 
 ARCHITECTURES = ("unet", "attention_unet", "vnet")
 _MOST_STAGES = {"cpu": 5, "mps": 5, "cuda": 6}
 _FEATURE_CAP = {2: 512, 3: 320}  # Isensee 2021
+_MOST_TIMES_UNET = 1.5  # operations of a V-Net: its wide kernels pay for fewer channels
 _BYTES_PER_VOXEL = 5  # float32 image, uint8 labels
 
 
@@ -38,61 +39,73 @@ def workload(fingerprint: Fingerprint, dimensions: int) -> budget.Workload:
 
 
 def size_network(
-    fingerprint: Fingerprint, compute: Compute, architecture: str, dimensions: int, *, widest: int = budget.BASES[-1]
+    fingerprint: Fingerprint, compute: Compute, architecture: str, dimensions: int, *, unet: Network | None = None
 ) -> SizedNetwork:
-    """Return the largest network of ``architecture`` that the compute allows, no wider than ``widest``.
+    """Return the largest network of ``architecture`` that the compute allows, held to what ``unet`` costs where given.
 
-    The patch shrinks only where the narrowest network with the smallest batch would not fit the memory.
+    The patch shrinks only where not even the narrowest network with the smallest batch fits the memory, and only if
+    shrinking helps.
     """
-    work = workload(fingerprint, dimensions)
-    side, spacing = rules.in_plane_side(fingerprint), rules.in_plane_spacing_mm(fingerprint)
-    size: tuple[int, ...] = (side, side)
-    spacings: tuple[float, ...] = (spacing, spacing)
-    if dimensions == 3:
-        size = (rules.patch_slices(fingerprint), *size)
-        spacings = (rules.target_slice_spacing_mm(fingerprint), *spacings)
+    work, stages = workload(fingerprint, dimensions), _MOST_STAGES[compute.device]
+    size, spacings = _wanted_patch(fingerprint, dimensions)
     field = _field_voxels(fingerprint, dimensions)
-    stages = _MOST_STAGES[compute.device]
     wanted = rules.topology(size, spacings, most_stages=stages)
-    shape = wanted
-    while True:
-        build = _Builder(architecture, len(fingerprint.structures) + 1, shape)
-        sizing = budget.largest(build, work, compute, widest=widest)
-        smaller = rules.smaller_size(shape, field) if sizing is None else None
-        if sizing is not None or smaller is None:
-            break
-        shape = rules.topology(smaller, spacings, most_stages=stages)
-    sizing = sizing or budget.narrowest(build, work, compute)
-    reasons = _reasons(fingerprint, compute, sizing, work, shrunk=shape.patch != wanted.patch, widest=widest)
-    return SizedNetwork(sizing=sizing, work=work, reasons=reasons)
+    shape: rules.Topology | None = wanted
+    sizing: budget.Sizing | None = None
+    while shape is not None and sizing is None:
+        sizing = budget.largest(_candidates(fingerprint, architecture, shape, unet), work, compute)
+        smaller = rules.smaller_size(shape, field)
+        shape = None if smaller is None else rules.topology(smaller, spacings, most_stages=stages)
+    if sizing is None:  # nothing fits: the memory is too small for any patch
+        narrowest = _candidates(fingerprint, architecture, wanted, unet)[0]
+        sizing = budget.size(narrowest, budget.SMALLEST_BATCH, work, compute)
+    shrunk = sizing.network.patch != wanted.patch
+    return SizedNetwork(
+        sizing=sizing, work=work, reasons=_reasons(fingerprint, compute, sizing, work, shrunk=shrunk, unet=unet)
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    """Builds the network block of a width."""
+def _wanted_patch(fingerprint: Fingerprint, dimensions: int) -> tuple[Ints, tuple[float, ...]]:
+    """Return the patch before padding, in voxels, and the spacing that networks see."""
+    side, spacing = rules.in_plane_side(fingerprint), rules.in_plane_spacing_mm(fingerprint)
+    if dimensions == 2:
+        return (side, side), (spacing, spacing)
+    slices, slice_spacing = rules.patch_slices(fingerprint), rules.target_slice_spacing_mm(fingerprint)
+    return (slices, side, side), (slice_spacing, spacing, spacing)
 
-    architecture: str
-    classes: int
-    shape: rules.Topology
 
-    def __call__(self, base: int) -> Network:
-        stages, kernels = len(self.shape.strides), self.shape.kernels
-        blocks, decoder_blocks = (2,) * stages, (2,) * (stages - 1)
-        if self.architecture == "vnet":
-            blocks, decoder_blocks = rules.vnet_blocks(stages)
-            kernels = tuple(tuple(5 if k == 3 else k for k in kernel) for kernel in kernels)
-        return Network(
-            architecture=self.architecture,
-            patch=self.shape.patch,
-            in_channels=1,
-            classes=self.classes,
-            features=rules.feature_widths(base, stages, cap=_FEATURE_CAP[len(self.shape.patch)]),
-            kernels=kernels,
-            strides=self.shape.strides,
-            blocks=blocks,
-            decoder_blocks=decoder_blocks,
-            heads=rules.head_count(stages),
-        )
+def _candidates(
+    fingerprint: Fingerprint, architecture: str, shape: rules.Topology, unet: Network | None
+) -> tuple[Network, ...]:
+    """Return the network of each width, narrowest first, without those that cost more than the U-Net allows."""
+    networks = tuple(_build(architecture, len(fingerprint.structures) + 1, shape, base) for base in budget.BASES)
+    if unet is None:
+        return networks
+    if architecture == "vnet":
+        most = network_cost(unet).forward_flops * _MOST_TIMES_UNET
+        return tuple(n for n in networks if n is networks[0] or network_cost(n).forward_flops <= most)
+    return tuple(n for n in networks if n.features[0] <= unet.features[0])
+
+
+def _build(architecture: str, classes: int, shape: rules.Topology, base: int) -> Network:
+    """Return the network block of a width."""
+    stages, kernels = len(shape.strides), shape.kernels
+    blocks, decoder_blocks = (2,) * stages, (2,) * (stages - 1)
+    if architecture == "vnet":
+        blocks, decoder_blocks = rules.vnet_blocks(stages)
+        kernels = tuple(tuple(5 if k == 3 else k for k in kernel) for kernel in kernels)
+    return Network(
+        architecture=architecture,
+        patch=shape.patch,
+        in_channels=1,
+        classes=classes,
+        features=rules.feature_widths(base, stages, cap=_FEATURE_CAP[len(shape.patch)]),
+        kernels=kernels,
+        strides=shape.strides,
+        blocks=blocks,
+        decoder_blocks=decoder_blocks,
+        heads=rules.head_count(stages),
+    )
 
 
 def _field_voxels(fingerprint: Fingerprint, dimensions: int) -> tuple[float, ...]:
@@ -108,7 +121,7 @@ def _reasons(
     work: budget.Workload,
     *,
     shrunk: bool,
-    widest: int,
+    unet: Network | None,
 ) -> dict[str, str]:
     network = sizing.network
     vnet = network.architecture == "vnet"
@@ -120,7 +133,7 @@ def _reasons(
         "network.patch": _patch_reason(fingerprint, network, shrunk=shrunk),
         "network.in_channels": "one image per case",
         "network.classes": f"background and {', '.join(fingerprint.structures)}",
-        "network.features": _features_reason(sizing, work, compute, widest=widest),
+        "network.features": _features_reason(sizing, work, compute, unet=unet),
         "network.kernels": f"{kernels} (Isensee 2021)" + ("; 5 in place of 3 (Milletari 2016)" if vnet else ""),
         "network.strides": (
             f"each axis is halved while it keeps 4 voxels and its spacing is below twice the finest (Isensee 2021); "
@@ -136,7 +149,7 @@ def _reasons(
             if vnet
             else "finest first; two convolutions per stage (Isensee 2021)"
         ),
-        "network.heads": "deep supervision at each decoder stage but the coarsest, which sees too little to be worth it",
+        "network.heads": "deep supervision at each decoder stage but the coarsest (Isensee 2021 gives it no weight)",
     }
 
 
@@ -154,7 +167,7 @@ def _patch_reason(fingerprint: Fingerprint, network: Network, *, shrunk: bool) -
     divisor = network.downsampling
     if about_heart:
         text = (
-            f"in-plane a square of {side:.0f} mm: the largest heart ({heart:.0f} mm) times {rules.HEART_MARGIN} for its "
+            f"in-plane a square of {side:.0f} mm: the largest heart ({heart:.0f} mm) times {rules.HEART_MARGIN} for "
             f"surroundings and rotation, {side**2 / area:.0%} of the median field of view"
         )
     elif side > 0 and heart == heart:
@@ -170,7 +183,7 @@ def _patch_reason(fingerprint: Fingerprint, network: Network, *, shrunk: bool) -
     return text + ("; then reduced until the narrowest network fits the memory" if shrunk else "")
 
 
-def _features_reason(sizing: budget.Sizing, work: budget.Workload, compute: Compute, *, widest: int) -> str:
+def _features_reason(sizing: budget.Sizing, work: budget.Workload, compute: Compute, *, unet: Network | None) -> str:
     network = sizing.network
     base, cap = network.features[0], _FEATURE_CAP[network.dimensions]
     doubling = f"doubled per stage up to {cap} (Isensee 2021)"
@@ -180,10 +193,18 @@ def _features_reason(sizing: budget.Sizing, work: budget.Workload, compute: Comp
     if not sizing.enough_time:
         return f"the narrowest, {base}: {budget.minutes(compute):g} min are few for any width; {doubling}; {parameters}"
     steps = budget.steps_needed(base, sizing.batch, work.slices_per_item)
-    limit = f" (no wider than the U-Net's {widest})" if widest < budget.BASES[-1] else ""
     flops = budget.throughput(network, compute) / 1e9
     return (
-        f"{base} is the widest of {', '.join(map(str, budget.BASES))}{limit} that fits {compute.memory_gb:g} GB and can make "
-        f"{steps} steps in {budget.minutes(compute):g} min at an assumed {flops:g} GFLOP/s ({budget.SLICES_AT_16} slices "
-        f"for 16 channels, growing with the square of the width); {doubling}; {parameters}"
+        f"{base} is the widest of {', '.join(map(str, budget.BASES))}{_held_to(network, unet)} that fits "
+        f"{compute.memory_gb:g} GB and can make {steps} steps in {budget.minutes(compute):g} min at an assumed "
+        f"{flops:g} GFLOP/s ({budget.SLICES_AT_16} slices for 16 channels, growing with the square of the width: "
+        f"Hoffmann 2022); {doubling}; {parameters}"
     )
+
+
+def _held_to(network: Network, unet: Network | None) -> str:
+    if unet is None:
+        return ""
+    if network.architecture == "vnet":
+        return f", at no more than {_MOST_TIMES_UNET:g} times the U-Net's operations,"
+    return f", no wider than the U-Net's {unet.features[0]},"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Mapping
 
 from autolv.core.errors import PlanError
 from autolv.planning import budget, rules
 from autolv.planning.networks import ARCHITECTURES, SizedNetwork, size_network
 from autolv.schema.fingerprint import Fingerprint
-from autolv.schema.plan import Compute, Configuration, Plan, Preprocessing, Training
+from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
 
+_log = logging.getLogger(__name__)
 _THICK = 5.0  # times the in-plane spacing: beyond it 2D is recommended on any device
 _GPU_FOR_3D_GB = 8.0
 _LEARNING_RATE = 2e-3
@@ -32,11 +35,10 @@ def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
     preprocessing, reasons = plan_preprocessing(fingerprint)
     configurations = {}
     for dimensions in (2, 3):
-        widest = budget.BASES[-1]
+        unet: Network | None = None  # the first architecture, to whose compute the others are held
         for architecture in ARCHITECTURES:
-            sized = size_network(fingerprint, compute, architecture, dimensions, widest=widest)
-            if architecture == "unet":
-                widest = sized.sizing.network.features[0]
+            sized = size_network(fingerprint, compute, architecture, dimensions, unet=unet)
+            unet = unet or sized.sizing.network
             name = f"{dimensions}d_{architecture}"
             training, training_reasons = plan_training(sized, compute)
             configurations[name] = Configuration(
@@ -46,6 +48,7 @@ def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
                 training=training,
                 reasons={**reasons, **sized.reasons, **training_reasons},
             )
+    _warn_of_memory(configurations, compute)
     recommended, why = recommend(fingerprint, compute)
     return Plan(
         dataset=fingerprint.dataset,
@@ -57,6 +60,15 @@ def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
         recommended=recommended,
         recommended_reason=why,
     )
+
+
+def _warn_of_memory(configurations: Mapping[str, Configuration], compute: Compute) -> None:
+    over = [name for name, c in configurations.items() if c.training.expected_memory_gb > compute.memory_gb]
+    if over:
+        _log.warning(
+            "%s: expected to need more than the %g GB given, even with the narrowest network.",
+            ", ".join(over), compute.memory_gb,
+        )  # fmt: skip
 
 
 def plan_preprocessing(fingerprint: Fingerprint) -> tuple[Preprocessing, dict[str, str]]:
@@ -75,18 +87,18 @@ def plan_preprocessing(fingerprint: Fingerprint) -> tuple[Preprocessing, dict[st
     )
     return block, {
         "preprocessing.in_plane_spacing_mm": (
-            f"geometric mean of the median spacings along y ({y:.4g} mm) and x ({x:.4g} mm): square pixels (Isensee 2021: "
-            "the median)"
+            f"geometric mean of the median spacings along y ({y:.4g} mm) and x ({x:.4g} mm): square pixels "
+            "(Isensee 2021 takes the medians)"
         ),
         "preprocessing.slice_spacing_mm": (
-            f"{thick} (more than {rules.ANISOTROPIC:g}): each stack keeps its own, since slices interpolated between thick "
-            "ones cost time and add no information"
+            f"{thick} (more than {rules.ANISOTROPIC:g}): each stack keeps its own, since slices interpolated between "
+            "thick ones cost time and add no information"
             if slices is None
             else f"{thick} (no more than {rules.ANISOTROPIC:g}): the median (Isensee 2021)"
         ),
         "preprocessing.normalisation": "each image's own mean and standard deviation: MR has no units (Isensee 2021)",
         "preprocessing.image_order": "cubic splines (Isensee 2021)",
-        "preprocessing.label_order": "linear per structure, then the largest: smoother outlines than nearest (Isensee 2021)",
+        "preprocessing.label_order": "linear per structure, then the largest: smoother than nearest (Isensee 2021)",
         "preprocessing.crop_to_nonzero": "margins without signal cost time and carry nothing (Isensee 2021)",
     }
 
@@ -123,12 +135,13 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
         "training.batch_size": _batch_reason(sizing, sized.work, compute, items),
         "training.loss": "soft Dice + cross-entropy (Isensee 2021)",
         "training.deep_supervision_weights": "halved with each coarser head, sum 1 (Isensee 2021)",
-        "training.optimiser": "reaches a given Dice in fewer steps than SGD, which matters for short budgets (Loshchilov 2019)",
+        "training.optimiser": "AdamW needs fewer steps than SGD, which short budgets want (Loshchilov 2019)",
         "training.learning_rate": (
-            f"{_LEARNING_RATE:g} for up to {_RATE_WIDTH} channels in the first stage, then falling with the width (Yang 2022)"
+            f"{_LEARNING_RATE:g} for up to {_RATE_WIDTH} channels in the first stage, then in inverse proportion "
+            "to the width (Yang 2022)"
         ),
         "training.weight_decay": "AdamW's usual value (Loshchilov 2019)",
-        "training.momentum": "AdamW's first moment (Kingma 2015)",
+        "training.momentum": "of the first moment (Kingma 2015)",
         "training.warmup_fraction": "Adam's second moment is unreliable in its first steps (Liu 2020)",
         "training.schedule": "cosine to zero at the end of the budget (Loshchilov 2017)",
         "training.gradient_clip": "norm 12 (Isensee 2021)",
@@ -137,7 +150,8 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
         "training.heart_fraction": "two thirds of the patches about the heart, the others anywhere in the field",
         "training.epochs": _epochs_reason(compute, sizing.seconds_per_step, affordable),
         "training.iterations_per_epoch": (
-            f"one pass over the {sized.work.items} training {items} of a fold, between {_SHORTEST_EPOCH} and {_LONGEST_EPOCH}"
+            f"one pass over the {sized.work.items} training {items} of a fold, "
+            f"between {_SHORTEST_EPOCH} and {_LONGEST_EPOCH}"
         ),
         "training.expected_memory_gb": (
             f"activations of {sizing.batch} samples, parameters with optimiser state, PyTorch itself"
@@ -153,19 +167,20 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
 def recommend(fingerprint: Fingerprint, compute: Compute) -> tuple[str, str]:
     """Return the configuration to begin with, and why."""
     ratio = rules.anisotropy(fingerprint)
-    if compute.device != "cuda":
-        return "2d_unet", (
-            f"on {compute.device} it learns most per minute; across slices {ratio:.1f} pixels apart a 3D network gains little: "
-            "2D was level with or ahead of 3D on several cardiac sets (Isensee 2017, Gunawardhana 2024)"
-        )
+    apart = f"slices are {ratio:.1f} times as far apart as pixels"
     if ratio > _THICK:
         return "2d_unet", (
-            f"slices are {ratio:.1f} times as far apart as pixels; beyond {_THICK:g} times neighbours share little, and 2D was "
-            "level with or ahead of 3D on several cardiac sets (Isensee 2017, Gunawardhana 2024)"
+            f"{apart}, and beyond {_THICK:g} times neighbours share little: 2D was level with or ahead of 3D on "
+            "cardiac cine sets, at a fraction of the cost (Isensee 2017, Gunawardhana 2024)"
+        )
+    if compute.device != "cuda":
+        return (
+            "2d_unet",
+            f"on {compute.device} it learns most per minute; try 3d_unet too where time allows, as {apart}",
         )
     if compute.memory_gb < _GPU_FOR_3D_GB:
         return "2d_unet", f"a 3D network of useful width needs {_GPU_FOR_3D_GB:g} GB, there are {compute.memory_gb:g}"
-    return "3d_unet", f"slices are only {ratio:.1f} times as far apart as pixels: neighbours inform each other"
+    return "3d_unet", f"{apart}: neighbours inform each other, and the GPU has the memory"
 
 
 def _batch_reason(sizing: budget.Sizing, work: budget.Workload, compute: Compute, items: str) -> str:
@@ -176,7 +191,9 @@ def _batch_reason(sizing: budget.Sizing, work: budget.Workload, compute: Compute
             f"{work.items} training {items} (Isensee 2021)"
         )
     if sizing.batch == reference:
-        return f"{reference} for {sizing.network.dimensions}D (Isensee 2021); larger ones mean fewer steps in the same time"
+        return (
+            f"{reference} for {sizing.network.dimensions}D (Isensee 2021); a larger one means fewer steps in the time"
+        )
     if work.items < reference:
         return f"a fold has only {work.items} training {items}; at least {budget.SMALLEST_BATCH} (Isensee 2021)"
     return f"reduced from {reference} so that training fits {compute.memory_gb:g} GB"

@@ -45,7 +45,7 @@ def anisotropy(fingerprint: Fingerprint) -> float:
 
 
 def slice_spacing_mm(fingerprint: Fingerprint) -> float | None:
-    """Return the median slice spacing for nearly isotropic data, ``None`` (each stack keeps its own) for thick slices."""
+    """Return the median slice spacing of nearly isotropic data, ``None`` (stacks keep their own) for thick slices."""
     if anisotropy(fingerprint) > ANISOTROPIC:
         return None
     return round(fingerprint.spacing_mm[0].median, 4)
@@ -101,7 +101,7 @@ def slices_after_resampling(fingerprint: Fingerprint) -> Ints:
 
 
 def patch_slices(fingerprint: Fingerprint) -> int:
-    """Return the slices of a 3D patch before padding: the median stack, no more than the largest heart with its margin."""
+    """Return the slices of a 3D patch before padding: the median stack, or the largest heart and its margin if less."""
     stack = _ceil(float(np.median(slices_after_resampling(fingerprint))))
     heart = heart_extent_mm(fingerprint, (0,)) * HEART_MARGIN / target_slice_spacing_mm(fingerprint)
     return stack if math.isnan(heart) else min(stack, _ceil(heart))
@@ -111,8 +111,8 @@ def topology(size: Ints, spacing_mm: Sequence[float], *, most_stages: int) -> To
     """Return strides, kernels and the padded patch by the rules of Isensee 2021 (supplement).
 
     An axis is halved while it has at least 8 voxels (12 if it is the only one left) and its spacing is below twice the
-    finest one; its kernel is 1 until its spacing has come within that factor of the finest, then 3. At most ``most_stages``
-    resolutions. One departure: along an axis of one voxel the kernel stays 1, since a wider one sees padding only.
+    finest one; its kernel is 1 until its spacing has come within that factor of the finest, then 3. There are at most
+    ``most_stages`` resolutions. One departure: along an axis of one voxel the kernel is 1; a wider one sees padding.
     """
     edge, spacing = list(size), list(spacing_mm)
     strides: list[Ints] = [(1,) * len(size)]
@@ -182,7 +182,7 @@ def deep_supervision_weights(heads: int) -> tuple[float, ...]:
 def vnet_blocks(stages: int) -> tuple[Ints, Ints]:
     """Return the V-Net's convolutions per encoder and decoder stage, both finest first.
 
-    1, 2, 3, 3, 3 down and 3, 2, 1, 1 from the coarsest decoder stage up, as in the network published with Milletari 2016.
+    1, 2, 3, 3, 3 down and 3, 2, 1, 1 from the coarsest decoder stage up: the network published with Milletari 2016.
     """
     return tuple(min(s + 1, 3) for s in range(stages)), tuple((1, 1, 2, 3)[min(s, 3)] for s in range(stages - 1))
 

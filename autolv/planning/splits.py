@@ -46,8 +46,8 @@ def make_splits(
 def check_splits(splits: Splits, dataset: Dataset, *, twins: Iterable[Sequence[str]] = ()) -> None:
     """Raise ``SplitError``, naming patients, unless the splits fit the dataset.
 
-    Each patient must be known and validated at most once (exactly once in splits by patient), no fold may have a patient
-    or two ``twins`` on both sides, and no side may be empty.
+    Each patient must be known and validated at most once (exactly once in splits by patient), no fold may have a
+    patient or two ``twins`` on both sides, and no side may be empty.
     """
     known = set(dataset.patients)
     validated: Counter[str] = Counter()
