@@ -56,7 +56,9 @@ class AcdcConverter:
         problems: list[str] = []
         skipped: list[tuple[str, str]] = []
         for folder, test in patients:
-            _frames_of(folder, test, options.patient_pattern, frames, problems, skipped)
+            _frames_of(
+                folder, test=test, pattern=options.patient_pattern, frames=frames, problems=problems, skipped=skipped
+            )
         if not any(not frame.test for frame in frames):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
             raise DataError(
@@ -114,6 +116,7 @@ def _cine(folder: Path) -> Path | None:
 
 def _frames_of(
     folder: Path,
+    *,
     test: bool,
     pattern: str | None,
     frames: list[_Frame],
@@ -134,7 +137,7 @@ def _frames_of(
     if not wanted:
         skipped.append((folder.name, "no labelled frame, and no ED or ES in Info.cfg"))
     for number in wanted:
-        case = _case(folder.name, number, info, test, pattern)
+        case = _case(folder.name, number, info, test=test, pattern=pattern)
         label = labels.get(number)
         image, take = images.get(number), None
         if image is None and cine is not None:
@@ -147,7 +150,7 @@ def _frames_of(
             frames.append(_Frame(case if label else case.model_copy(update={"label": None}), image, take, label, test))
 
 
-def _case(patient: str, number: int, info: PatientInfo, test: bool, pattern: str | None) -> Case:
+def _case(patient: str, number: int, info: PatientInfo, *, test: bool, pattern: str | None) -> Case:
     name = f"{patient}_frame{number:02d}"
     phase: Phase | None = "ED" if number == info.ed else "ES" if number == info.es else None
     return Case(

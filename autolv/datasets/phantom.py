@@ -22,7 +22,7 @@ from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY, STRUCTURES
 from autolv.datasets import CONVERTERS, Converter, ConvertOptions
 from autolv.datasets._phantom_heart import GROUPS, Heart, State, contraction, draw_heart, states
 from autolv.datasets._phantom_image import Image, Preset, chest, finish, preset_of, shading, signals, smooth_noise
-from autolv.datasets._phantom_render import Points, Pose, Shares, draw_pattern, render, sample_points
+from autolv.datasets._phantom_render import Pose, Shares, draw_pattern, render, sample_points
 from autolv.datasets._phantom_truth import body, truth_fields
 from autolv.schema.dataset import ConversionReport
 from autolv.schema.phantom import PhantomTruth
@@ -113,8 +113,8 @@ def make_phantom(
 ) -> Phantom:
     """Return the phantom that ``spec`` describes; the same ``seed`` gives the same one.
 
-    ``frames`` (0-based; ``"ends"``: ED and ES) renders these only: each equals the frame of the whole cine. Raises ``DataError`` for a group,
-    preset or structure that does not exist.
+    ``frames`` (0-based; ``"ends"``: ED and ES) renders these only: each equals the frame of the whole cine. Raises
+    ``DataError`` for a group, preset or structure that does not exist.
     """
     spec = PhantomSpec() if spec is None else spec
     _check(spec)

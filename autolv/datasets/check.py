@@ -1,0 +1,292 @@
+"""The check that every dataset goes through before anything is planned: all cases, one table of findings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolv.core.errors import DataError
+from autolv.core.geometry import Geometry, Volume
+from autolv.core.labels import LV_CAVITY
+from autolv.datasets._enclosure import Contacts, count_contacts, swap_that_fits
+from autolv.imageio.volumes import read_image, read_labels
+from autolv.parallel import run_each
+from autolv.schema.dataset import Case, CheckProblem, CheckReport, Dataset
+
+ALL_CASES = "all cases"
+_SPACING_TOLERANCE = 1e-3  # relative; volumes would differ by 0.3 %
+_SILENT_MM = 1e-3  # rounding of headers in single precision
+_COPY_HEADER = "Copy the image's header to the label map, after making sure that the two belong together."
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What was found in one case; hashes are of the voxels, ``None`` where a file could not be read."""
+
+    case: Case
+    problems: tuple[CheckProblem, ...]
+    image_hash: str | None
+    label_hash: str | None
+    contacts: Contacts | None
+
+
+def check_dataset(folder: Path, dataset: Dataset, *, workers: int = 0) -> CheckReport:
+    """Return the findings of all cases of ``dataset``, whose files lie below ``folder``; nothing is written.
+
+    Errors: an image or label map that is missing, unreadable, of another shape or spacing, a cine, NaN, constant; label
+    values that are unexpected, or no label at all; labels that look swapped. Warnings: another position in space, a
+    structure that is missing, images that stand twice. Of test cases only the images are looked at, and only to warn.
+    """
+    checked = run_each(
+        lambda case: _check_case(folder, case, dataset),
+        dataset.training,
+        name=lambda case: case.case,
+        label="check",
+        workers=workers,
+    )
+    tests = run_each(
+        lambda case: _check_test_case(folder, case),
+        dataset.test,
+        name=lambda case: case.case,
+        label="check of the test images",
+        workers=workers,
+    )
+    problems = [problem for one in (*checked, *tests) for problem in one.problems]
+    problems += _swapped(checked, dataset)
+    twins, twin_problems = _twins(checked, tests)
+    return CheckReport(
+        dataset=dataset.name,
+        cases=len(dataset.training) + len(dataset.test),
+        problems=(*problems, *twin_problems, *_patients_on_both_sides(dataset)),
+        twins=twins,
+    )
+
+
+class _Findings:
+    """Collects the problems of one case."""
+
+    def __init__(self, case: str) -> None:
+        self._case = case
+        self.problems: list[CheckProblem] = []
+
+    def error(self, problem: str, values: str, remedy: str) -> None:
+        self._add("error", problem, values, remedy)
+
+    def warning(self, problem: str, values: str, remedy: str) -> None:
+        self._add("warning", problem, values, remedy)
+
+    def _add(self, severity: Literal["error", "warning"], problem: str, values: str, remedy: str) -> None:
+        self.problems.append(
+            CheckProblem(case=self._case, severity=severity, problem=problem, values=values, remedy=remedy)
+        )
+
+
+def _check_case(folder: Path, case: Case, dataset: Dataset) -> _Checked:
+    findings = _Findings(case.case)
+    image = _read_image(folder / case.image, findings)
+    labels = _read_labels(folder, case, findings)
+    contacts = None
+    if image is not None and labels is not None:
+        _compare(image, labels, findings)
+    if labels is not None and not labels.is_cine and _check_codes(labels, dataset, findings):
+        contacts = count_contacts(labels.array.astype(np.uint8), tuple(dataset.labels.values()))
+    return _Checked(case, tuple(findings.problems), _hash(image), _hash(labels), contacts)
+
+
+def _check_test_case(folder: Path, case: Case) -> _Checked:
+    findings = _Findings(case.case)
+    image = _read_image(folder / case.image, findings)
+    softened = tuple(p.model_copy(update={"severity": "warning"}) for p in findings.problems)
+    return _Checked(case, softened, _hash(image), None, None)
+
+
+def _read_image(path: Path, findings: _Findings) -> Volume | None:
+    """Return the image, or ``None`` where it cannot be read; its faults go to ``findings``."""
+    if not path.is_file():
+        findings.error("image missing", str(path), "Add the image, or remove its label map.")
+        return None
+    try:
+        image = read_image(path)
+    except DataError as error:
+        findings.error("image cannot be used", error.message, error.remedy)
+        return None
+    if image.is_cine:
+        findings.error(
+            "image is a cine", f"{image.array.shape[0]} frames", "Cut the labelled frames out: autolv_convert folder."
+        )
+        return image
+    bad = int((~np.isfinite(image.array)).sum())
+    if bad:
+        findings.error(
+            "NaN or infinite voxels", f"{bad} of {image.array.size}", "Repair the image, or leave the case out."
+        )
+    elif image.array.size and image.array.min() == image.array.max():
+        findings.error("constant image", f"all voxels are {image.array.flat[0]:g}", "Replace the image.")
+    return image
+
+
+def _read_labels(folder: Path, case: Case, findings: _Findings) -> Volume | None:
+    if case.label is None or not (folder / case.label).is_file():
+        name = case.label or f"a label map named {case.case}"
+        findings.error("label map missing", f"expected {name}", "Add the label map, or remove the image.")
+        return None
+    try:
+        return read_labels(folder / case.label)
+    except DataError as error:
+        findings.error("label map cannot be used", error.message, error.remedy)
+        return None
+
+
+def _compare(image: Volume, labels: Volume, findings: _Findings) -> None:
+    """Compare the two grids: shape, spacing, order of axes, position."""
+    first, second = image.geometry, labels.geometry
+    if image.array.shape != labels.array.shape:
+        shapes = f"image {image.array.shape}, labels {labels.array.shape} (z, y, x)"
+        findings.error("shapes differ", shapes, "Label this image, on its own grid.")
+        return
+    spacings = tuple(zip(first.spacing_mm, second.spacing_mm, strict=True))
+    if any(abs(a - b) > _SPACING_TOLERANCE * a for a, b in spacings):
+        values = f"image {_mm(first.spacing_mm)}, labels {_mm(second.spacing_mm)} mm (z, y, x)"
+        findings.error("spacings differ", values, _COPY_HEADER)
+        return
+    if (first.axes, first.flips) != (second.axes, second.flips):
+        values = f"image axes {first.axes} flips {first.flips}, labels axes {second.axes} flips {second.flips}"
+        findings.error("orientations differ", values, _COPY_HEADER)
+        return
+    apart = _apart_mm(first, second)
+    if apart > _SILENT_MM:
+        findings.warning("positions differ", f"by up to {apart:.4g} mm; voxels are matched by index", _COPY_HEADER)
+
+
+def _apart_mm(first: Geometry, second: Geometry) -> float:
+    """Return the largest distance in space between the same corner of two grids."""
+    corners = np.array([(i, j, k, 1) for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=np.float64)
+    corners[:, :3] *= np.array(first.file_shape) - 1
+    difference = corners @ (np.array(first.affine) - np.array(second.affine)).T
+    return float(np.linalg.norm(difference[:, :3], axis=1).max())
+
+
+def _check_codes(labels: Volume, dataset: Dataset, findings: _Findings) -> bool:
+    """Check the codes of a label map; return whether all are known and something is labelled."""
+    codes, counts = np.unique(labels.array, return_counts=True)
+    present = dict(zip(codes.tolist(), counts.tolist(), strict=True))
+    known = {code: name for name, code in dataset.labels.items()}
+    unexpected = {code: n for code, n in present.items() if code and code not in known}
+    if unexpected:
+        values = ", ".join(f"{code} in {n} voxels" for code, n in unexpected.items())
+        expected = ", ".join(f"{code} {known[code]}" for code in sorted(known))
+        findings.error("unexpected label values", f"{values}; known are {expected}", "Correct the label map, or the "
+                       "labels in dataset.json.")  # fmt: skip
+        return False
+    if not any(present):
+        findings.error("empty labels", "no voxel is labelled", "Label the case, or leave it out.")
+        return False
+    missing = [name for name, code in dataset.labels.items() if code not in present]
+    if missing:
+        remedy = (
+            "Make sure that it is not there." if LV_CAVITY not in missing else "Make sure that the LV is not there."
+        )
+        findings.warning("structure not labelled", ", ".join(missing), remedy)
+    return True
+
+
+def _swapped(checked: Sequence[_Checked], dataset: Dataset) -> list[CheckProblem]:
+    """Return an error where the labels fit better with other codes: over the whole dataset, else case by case."""
+    counted = [(one.case.case, one.contacts) for one in checked if one.contacts is not None]
+    if not counted:
+        return []
+    total: NDArray[np.int64] = np.sum([contacts for _, contacts in counted], axis=0)
+    groups = [(ALL_CASES, total)] if swap_that_fits(total, dataset.labels) else counted
+    findings = []
+    for name, contacts in groups:
+        swap = swap_that_fits(contacts, dataset.labels)
+        if swap is None:
+            continue
+        codes = ", ".join(f"{structure} = {code}" for structure, code in swap.labels.items())
+        one = _Findings(name)
+        one.error(
+            "labels look swapped",
+            f"only {100 * swap.enclosed:.0f} % of the LV cavity's edge touches myocardium; with {codes} it would be "
+            f"{100 * swap.enclosed_if_swapped:.0f} %",
+            f"Correct dataset.json to {codes}." if name == ALL_CASES else "Correct the codes of this label map.",
+        )
+        findings += one.problems
+    return findings
+
+
+def _twins(
+    checked: Sequence[_Checked], tests: Sequence[_Checked]
+) -> tuple[tuple[tuple[str, ...], ...], list[CheckProblem]]:
+    """Return the groups of training patients that share an image, and a warning for each image that stands twice."""
+    same: dict[str, list[_Checked]] = defaultdict(list)
+    for one in (*checked, *tests):
+        if one.image_hash is not None:
+            same[one.image_hash].append(one)
+    test_names = {one.case.case for one in tests}
+    problems: list[CheckProblem] = []
+    groups: list[set[str]] = []
+    for copies in (found for found in same.values() if len(found) > 1):
+        training = [one for one in copies if one.case.case not in test_names]
+        findings = _Findings(copies[0].case.case)
+        if not training:
+            continue
+        others = ", ".join(f"{one.case.case} (patient {one.case.patient})" for one in copies[1:])
+        values = f"same voxels as {others}; label maps {_agreement(training)}"
+        patients = {one.case.patient for one in training}
+        if len(training) < len(copies):
+            findings.warning("image stands in the test set too", values, "Remove it from one of the two.")
+        elif len(patients) == 1:
+            findings.warning(
+                "image stands twice in one patient", values, "Make sure that both frames are what they say."
+            )
+        else:
+            findings.warning(
+                "image stands under two patients", values, "They are kept in one fold; remove one of them."
+            )
+        if len(patients) > 1:
+            groups = _merge(groups, patients)
+        problems += findings.problems
+    return tuple(sorted(tuple(sorted(group)) for group in groups)), problems
+
+
+def _merge(groups: Sequence[set[str]], patients: set[str]) -> list[set[str]]:
+    """Return ``groups`` with ``patients`` joined to those that they overlap."""
+    touching = [group for group in groups if group & patients]
+    return [*(group for group in groups if not group & patients), patients.union(*touching)]
+
+
+def _agreement(copies: Sequence[_Checked]) -> str:
+    hashes = {one.label_hash for one in copies}
+    return "are the same" if len(hashes) == 1 else "differ"
+
+
+def _patients_on_both_sides(dataset: Dataset) -> list[CheckProblem]:
+    both = sorted({case.patient for case in dataset.test} & set(dataset.patients))
+    if not both:
+        return []
+    findings = _Findings(ALL_CASES)
+    findings.warning(
+        "patients in training and in test", ", ".join(both[:5]) + (", ..." if len(both) > 5 else ""),
+        "Test results of these patients will look better than they are.",
+    )  # fmt: skip
+    return findings.problems
+
+
+def _hash(volume: Volume | None) -> str | None:
+    """Return the hash of the voxels in their order and shape, whatever the file's type and header."""
+    if volume is None:
+        return None
+    digest = hashlib.sha256(str(volume.array.shape).encode())
+    digest.update(np.ascontiguousarray(volume.array).data)
+    return digest.hexdigest()
+
+
+def _mm(spacing: tuple[float, float, float]) -> str:
+    return " x ".join(f"{value:g}" for value in spacing)
