@@ -88,7 +88,10 @@ def run_each(
             progress.advance()
         return results
     # each piece on one core: the linear algebra's own threads would only get into one another's way
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max_workers=workers, thread_name_prefix="autolv") as pool:
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="autolv") as pool,
+    ):
         futures = [pool.submit(one, item) for item in items]
         try:
             for future in as_completed(futures):

@@ -33,7 +33,8 @@ class Workspace:
         path = Path(root).expanduser().resolve()
         if not path.is_dir():
             raise WorkspaceError(
-                f"the workspace root {path} is not an existing folder.", remedy="Create it, or name another with --root."
+                f"the workspace root {path} is not an existing folder.",
+                remedy="Create it, or name another with --root.",
             )
         return cls(path)
 

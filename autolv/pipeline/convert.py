@@ -59,5 +59,4 @@ def convert(
     )
     report = converter.convert(Path(source), target, options)
     _log.info("%s", report.to_text())
-    _log.info("next: autolv_plan_and_preprocess -d %s", dataset)
     return report

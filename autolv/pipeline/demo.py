@@ -25,9 +25,7 @@ _CONFIGURATIONS = ("2d_unet", "2d_attention_unet")
 _TRAINING_SHARE = 0.62  # of the minutes; the rest is for converting, validating, choosing and predicting
 
 
-def demo(
-    *, root: Path | str = "demo", minutes: float = 8.0, workers: int | None = None, device: str = "auto"
-) -> Path:
+def demo(*, root: Path | str = "demo", minutes: float = 8.0, workers: int | None = None, device: str = "auto") -> Path:
     """Make phantoms, plan, train two architectures over three folds, choose, predict unseen cines, evaluate.
 
     Everything is written below ``root``, which must be new or a demo's; takes about ``minutes`` on two cores. Returns the

@@ -19,7 +19,8 @@ from autolv.evaluation.summary import summarise
 from autolv.imageio.volumes import ENDINGS, read_labels, split_ending
 from autolv.parallel import run_each
 from autolv.pipeline.context import thread_count
-from autolv.reporting.tables import cases_csv
+from autolv.reporting.figures import agreement_figure
+from autolv.reporting.tables import cases_csv, patients_csv
 from autolv.schema.dataset import Case
 from autolv.schema.record import write_record, write_text
 from autolv.schema.results import CaseMetrics, Evaluation
@@ -43,6 +44,7 @@ def evaluate(
     dataset: str | None = None,
     root: Path | str = ".",
     labels: dict[str, int] | None = None,
+    allow_missing: bool = False,
     overwrite: bool = False,
     workers: int | None = None,
 ) -> Evaluation:
@@ -50,11 +52,13 @@ def evaluate(
 
     The codes of the structures come from ``labels``, from the dataset ``dataset``, or from a ``dataset.json`` beside or
     above either folder; patient, phase and group from ``cases.csv`` there, else from the files' names. With ``output``,
-    ``evaluation.json`` and ``cases.csv`` are written there. Raises ``DataError`` for a pair that does not fit.
+    ``evaluation.json``, ``cases.csv``, ``patients.csv`` and ``agreement.png`` are written there. Raises ``DataError`` for a
+    pair that does not fit, and for references without a prediction unless ``allow_missing``: a case that failed must not
+    improve the means by being absent.
     """
     references, predictions = Path(reference), Path(prediction)
     schema, known = _schema_and_cases(references, predictions, dataset, Path(root), labels)
-    pairs = _pairs(references, predictions, known)
+    pairs = _pairs(references, predictions, known, allow_missing=allow_missing)
     target = None if output is None else Path(output)
     if target is not None and (target / "evaluation.json").exists() and not overwrite:
         raise WorkspaceError(f"{target} holds an evaluation already.", remedy="Replace it with --overwrite.")
@@ -67,6 +71,8 @@ def evaluate(
     if target is not None:
         write_record(evaluation, target / "evaluation.json")
         write_text(target / "cases.csv", cases_csv(evaluation))
+        write_text(target / "patients.csv", patients_csv(evaluation))
+        agreement_figure(evaluation, target / "agreement.png")
         _log.info("written: %s", target)
     return evaluation
 
@@ -76,7 +82,8 @@ def _compare(pair: _Pair, schema: LabelSchema) -> CaseMetrics:
     _check_same_grid(predicted, reference)
     if predicted.is_cine:
         raise DataError(
-            "holds a cine; references are frames.", remedy="Give the labelled frames (autolv_convert folder splits them)."
+            "holds a cine; references are frames.",
+            remedy="Give the labelled frames (autolv_convert folder splits them).",
         )
     return compare_case(
         schema.to_internal(predicted.array),
@@ -114,8 +121,8 @@ def _files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _pairs(references: Path, predictions: Path, known: dict[str, Case]) -> list[_Pair]:
-    """Return the pairs of equal names. A reference without prediction is told of; one pair at least must be there."""
+def _pairs(references: Path, predictions: Path, known: dict[str, Case], *, allow_missing: bool) -> list[_Pair]:
+    """Return the pairs of equal names."""
     wanted, there = _files(references), _files(predictions)
     if references.is_file() and predictions.is_file():
         there = dict.fromkeys(wanted, predictions)
@@ -128,7 +135,10 @@ def _pairs(references: Path, predictions: Path, known: dict[str, Case]) -> list[
         )
     missing = [name for name in wanted if name not in there]
     if missing:
-        _log.warning("%d references have no prediction and are left out: %s", len(missing), ", ".join(missing[:5]))
+        text = f"{len(missing)} of {len(wanted)} references have no prediction: {', '.join(missing[:5])}"
+        if not allow_missing:
+            raise DataError(f"{text}.", remedy="Predict them too, or leave them out with --allow-missing.")
+        _log.warning("%s; they are left out.", text)
     return [_Pair(known.get(name) or _case_from_name(name), there[name], wanted[name]) for name in common]
 
 
@@ -147,11 +157,11 @@ def _schema_and_cases(
         folder = next((place for place in places if (place / "dataset.json").is_file()), None)
     cases: dict[str, Case] = {}
     schema = None if labels is None else LabelSchema.from_names(labels)
-    if folder is not None and (folder / "dataset.json").is_file():
-        if (folder / "cases.csv").is_file() or schema is None:
-            record = load_dataset(folder)
-            cases = {case.case: case for case in (*record.training, *record.test)}
-            schema = schema or record.schema_
+    described = folder is not None and (folder / "dataset.json").is_file()
+    if folder is not None and described and (schema is None or (folder / "cases.csv").is_file()):
+        record = load_dataset(folder)
+        cases = {case.case: case for case in (*record.training, *record.test)}
+        schema = schema or record.schema_
     if schema is None:
         raise DataError(
             "which label code is which structure is not known.",

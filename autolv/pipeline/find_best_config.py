@@ -56,7 +56,9 @@ def find_best_config(
     # the chosen one's post-processing may be judged on all its own cases, not only on those that all share
     cases = scorer.cases(chosen)
     steps = choose_postprocessing(
-        lambda steps: scorer.dice(chosen, cases, steps), candidate_steps(record.schema_.structures), scorer.shared(cases)
+        lambda steps: scorer.dice(chosen, cases, steps),
+        candidate_steps(record.schema_.structures),
+        scorer.shared(cases),
     )
     members = [fold for name in chosen for fold in trained[name]]
     best = BestConfig(
@@ -88,13 +90,10 @@ def find_best_config(
         _log.info("post-processing %s %s: %s (%+.5f)%s", trial.step.name, trial.step.structure,
                   "kept" if trial.kept else "left out", trial.gain, f", {trial.reason}" if not trial.kept else "")  # fmt: skip
     _log.info("model folder: %s", target)
-    _log.info("next: autolv_predict -d %s -i IMAGES -o PREDICTIONS%s", dataset, "" if run == "default" else f" --run {run}")
     return best
 
 
-def _require(
-    trained: Trained, plan: Plan, dataset: str, run: str, wanted: Sequence[str] | None
-) -> None:
+def _require(trained: Trained, plan: Plan, dataset: str, run: str, wanted: Sequence[str] | None) -> None:
     missing = [name for name in wanted or () if name not in trained]
     if missing or not trained:
         name = missing[0] if missing else plan.recommended
@@ -131,7 +130,7 @@ def _select(scorer: Scorer, plan: Plan, trained: Trained, seed: int) -> Selectio
             name=name,
             configurations=parts,
             dice=scorer.dice(parts, shared, ()),
-            cost=sum(_cost(plan, part) * len(trained[part]) for part in parts),
+            cost=sum(_cost(plan, part) for part in parts),
         )
         for name, parts in by_name.items()
     ]

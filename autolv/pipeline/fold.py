@@ -227,9 +227,7 @@ def _seconds_per_iteration(
     training = job.configuration.training
     state = TrainState(network=network, optimiser=make_optimiser(network, training))
     forward = compiled_forward(network) if compiled else cast("Forward", network)
-    pace = Pace(
-        device=device, precision=precision, channels_last=channels_last, forward=forward, total=1, per_epoch=1
-    )
+    pace = Pace(device=device, precision=precision, channels_last=channels_last, forward=forward, total=1, per_epoch=1)
     seconds = []
     for iteration in range(_TIMED_STEPS + 1):
         start = time.perf_counter()

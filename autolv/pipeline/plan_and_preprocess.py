@@ -70,8 +70,6 @@ def plan_and_preprocess(
     for block in {c.preprocessing.content_hash(): c.preprocessing for c in plan.configurations.values()}.values():
         fill_cache(workspace, folder, record, block, workers=threads)
     _log.info("recommended: %s (%s)", plan.recommended, plan.recommended_reason)
-    budget = "" if time_budget_minutes is None else f" --time-budget {time_budget_minutes:g}m"
-    _log.info("next: autolv_train -d %s -f all%s", dataset, budget)
     return plan
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autolv.core.errors import AutolvError, ModelError, PartialFailure
 from autolv.core.labels import LabelSchema
 from autolv.core.workspace import Workspace
 from autolv.imageio.volumes import read_image, write_labels
-from autolv.inference.predictor import Prediction, Predictor
+from autolv.inference.predictor import Predictor
 from autolv.parallel import Progress
 from autolv.pipeline.inputs import Input, check_output, find_inputs
 from autolv.pipeline.model import assemble_model
@@ -32,7 +34,7 @@ def predict(
     run: str = "default",
     root: Path | str = ".",
     device: str = "auto",
-    workers: int | None = None,
+    workers: int | None = None,  # noqa: ARG001 - accepted like everywhere; files go one by one
     configuration: str | None = None,
     folds: tuple[int, ...] | None = None,
     save_probabilities: bool = False,
@@ -45,14 +47,16 @@ def predict(
 
     The model is the folder ``model``, or the one that ``autolv_find_best_config`` wrote for ``dataset`` and ``run``; with
     ``configuration`` (and ``folds``) the trained folds of that configuration alone. A file that fails does not stop the
-    others: ``PartialFailure`` is raised after the last. ``workers`` is accepted for symmetry; files go one by one.
+    others: ``PartialFailure`` is raised after the last.
     """
     source, target = Path(input), Path(output)
     inputs = find_inputs(source)
     check_output(source, target, inputs, overwrite=overwrite, skip_existing=skip_existing)
     predictor = _predictor(dataset, model, run, root, device, configuration, folds, mirror, postprocess=postprocess)
     schema = LabelSchema(predictor.best.labels)
-    _log.info("model: %s (%d networks), device %s", predictor.best.chosen, len(predictor.best.members), predictor.device)
+    _log.info(
+        "model: %s (%d networks), device %s", predictor.best.chosen, len(predictor.best.members), predictor.device
+    )
     before = _earlier(target) if skip_existing else {}
     statuses = []
     progress = Progress("predict", len(inputs))
@@ -118,7 +122,7 @@ def _one(
         prediction = predictor.predict(volume, probabilities=save_probabilities)
         write_labels(result_file, schema.to_file(prediction.labels), like=item.path)
         if prediction.probabilities is not None:
-            _write_npz(result_file.with_name(f"{item.stem}.npz"), prediction, schema)
+            _write_npz(result_file.with_name(f"{item.stem}.npz"), prediction.probabilities, schema)
     except AutolvError as error:
         result_file.unlink(missing_ok=True)  # an older result must not pass for this one's
         return PredictionStatus(input=item.path.name, output=None, status="failed", message=str(error))
@@ -140,13 +144,9 @@ def _one(
     )
 
 
-def _write_npz(path: Path, prediction: Prediction, schema: LabelSchema) -> None:
-    import io
-
+def _write_npz(path: Path, probabilities: NDArray[np.float16], schema: LabelSchema) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, probabilities=prediction.probabilities, classes=np.array(["background", *schema.structures])
-    )
+    np.savez_compressed(buffer, probabilities=probabilities, classes=np.array(["background", *schema.structures]))
     write_bytes(path, buffer.getvalue())
 
 

@@ -32,9 +32,7 @@ _NAN = math.nan
 class Scorer:
     """Dice and EF of every candidate on validated cases; labels of a candidate are made once and kept."""
 
-    def __init__(
-        self, folder: Path, dataset: Dataset, trained: dict[str, list[TrainedFold]], *, workers: int
-    ) -> None:
+    def __init__(self, folder: Path, dataset: Dataset, trained: dict[str, list[TrainedFold]], *, workers: int) -> None:
         self._folder = folder
         self._dataset = dataset
         self._structures = dataset.schema_.structures

@@ -91,7 +91,6 @@ def train(
     with stop_signals() as stop_asked:
         for number in numbers:
             done.append(_one_fold(request, number, stop_asked=stop_asked))
-    _log.info("next: autolv_find_best_config -d %s%s", dataset, "" if run == "default" else f" --run {run}")
     return tuple(done)
 
 

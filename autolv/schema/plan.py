@@ -71,7 +71,9 @@ class Network(Record):
     def _check(self) -> Network:
         n = len(self.features)
         if not (len(self.kernels) == len(self.strides) == len(self.blocks) == n == len(self.decoder_blocks) + 1):
-            raise ValueError("features, kernels, strides, blocks (and decoder_blocks + 1) must have one entry per stage")
+            raise ValueError(
+                "features, kernels, strides, blocks (and decoder_blocks + 1) must have one entry per stage"
+            )
         if self.dimensions not in (2, 3) or any(len(k) != self.dimensions for k in (*self.kernels, *self.strides)):
             raise ValueError("patch, kernels and strides must have two axes or three")
         if any(p % d for p, d in zip(self.patch, self.downsampling, strict=True)):

@@ -17,4 +17,4 @@ def learning_rate(training: Training, iteration: int, total: int) -> float:
     progress = (iteration - warmup) / max(1, total - warmup)
     if training.schedule == "cosine":
         return training.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
-    return training.learning_rate * (1.0 - progress) ** _POLY_POWER
+    return training.learning_rate * math.pow(1.0 - progress, _POLY_POWER)

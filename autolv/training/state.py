@@ -93,7 +93,7 @@ def make_optimiser(network: torch.nn.Module, training: Training) -> torch.optim.
     """Return the plan's optimiser; weight decay is not applied to biases, norms and other vectors."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
     if training.optimiser == "adamw":
         return torch.optim.AdamW(
             groups, lr=training.learning_rate, weight_decay=training.weight_decay, fused=_can_fuse(network)

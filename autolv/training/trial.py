@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -24,13 +24,13 @@ _COMPILE_PAYS_AFTER_S = 1200.0  # compiling a step takes about a minute on two c
 _WORTH = 0.95  # a choice away from plain float32 must save at least 5 %
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """One way to take steps."""
 
     precision: str
-    channels_last: bool
-    compiled: bool
+    channels_last: bool = False
+    compiled: bool = False
 
     @property
     def name(self) -> str:
@@ -54,9 +54,9 @@ def candidates(device: torch.device, precision: str) -> list[Choice]:
     the same weights on the same machine, always.
     """
     if precision != "auto":
-        return [Choice(precision, False, False)]
+        return [Choice(precision=precision)]
     precisions = ("float32",) if device.type == "mps" else ("float32", "bfloat16")
-    return [Choice(p, layout, False) for p in precisions for layout in (False, True)]
+    return [Choice(precision=p, channels_last=layout) for p in precisions for layout in (False, True)]
 
 
 def run_trial(
@@ -77,8 +77,8 @@ def run_trial(
     """
     ways = candidates(device, precision)
     if precision != "auto":
-        return Choice(precision, False, compile_mode == "on"), {}
-    times = {way: math.inf for way in ways}
+        return Choice(precision=precision, compiled=compile_mode == "on"), {}
+    times = dict.fromkeys(ways, math.inf)
     steppers = {way: _stepper(network, batch, loss, training, device, way) for way in ways}
     for stepper in steppers.values():
         stepper()  # warm up
@@ -93,7 +93,7 @@ def run_trial(
     if times[best] > _WORTH * times[plain]:
         best = plain
     if compile_mode == "on" or (compile_mode == "auto" and seconds_ahead > _COMPILE_PAYS_AFTER_S):
-        way = Choice(best.precision, best.channels_last, True)
+        way = replace(best, compiled=True)
         seconds = _try_compiled(network, batch, loss, training, device, way)
         if seconds is not None:
             times[way] = seconds

@@ -65,7 +65,7 @@ def test_five_kills_change_nothing(tmp_path: Path) -> None:
     plan_s = _run(_PLAN, calm)
     train_s = _run(_TRAIN, calm)
 
-    rng = random.Random(20)  # noqa: S311 - moments, not secrets
+    rng = random.Random(20)
     killed = _run_killed(_PLAN, rough, [rng.uniform(0.4, 0.95) * plan_s for _ in range(2)])
     killed += _run_killed(_TRAIN, rough, [rng.uniform(0.3, 0.9) * train_s for _ in range(3)])
     assert killed >= 3, "too few kills came in time to prove anything"
@@ -81,5 +81,5 @@ def test_five_kills_change_nothing(tmp_path: Path) -> None:
         ours, theirs = _hashes(calm, pattern), _hashes(rough, pattern)
         assert len(ours) >= least, pattern
         assert ours == theirs, pattern
-    leftovers = [path for path in rough.rglob("*.tmp")]
+    leftovers = list(rough.rglob("*.tmp"))
     assert len(leftovers) <= killed, "a killed write may leave its temporary file, nothing else"
