@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+
+from autolv.planning import budget
+from autolv.schema.plan import Compute, Network
+
+CPU = Compute(device="cpu", cores=2, memory_gb=8.0, time_budget_minutes=10.0)
+WORK = budget.Workload(items=1000, slices_per_item=1, data_gb=0.5)
+
+
+def network(base: int, *, kernel: int = 3, patch: tuple[int, ...] = (64, 64)) -> Network:
+    dims = len(patch)
+    return Network(
+        architecture="unet",
+        patch=patch,
+        in_channels=1,
+        classes=2,
+        features=(base, 2 * base, 4 * base),
+        kernels=((kernel,) * dims,) * 3,
+        strides=((1,) * dims, (2,) * dims, (2,) * dims),
+        blocks=(2, 2, 2),
+        decoder_blocks=(2, 2),
+        heads=1,
+    )
+
+
+def compute(**changes: object) -> Compute:
+    return Compute.model_validate({**CPU.model_dump(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("base", "batch", "slices", "steps"),
+    [
+        (16, 12, 1, 1000),  # 12 000 slices in batches of 12
+        (24, 12, 1, 2250),  # (24 / 16)² times as many
+        (8, 12, 1, 250),
+        (4, 12, 1, 250),  # 63 would do, but fewer than 250 steps train nothing
+        (12, 2, 9, 375),  # 6750 slices in batches of 18
+    ],
+)
+def test_steps_grow_with_the_square_of_the_width(base: int, batch: int, slices: int, steps: int) -> None:
+    assert budget.steps_needed(base, batch, slices) == steps
+
+
+def test_assumed_throughput() -> None:
+    assert budget.throughput(network(8), CPU) == 120e9
+    assert budget.throughput(network(8), compute(cores=64)) == 16 * 60e9
+    assert budget.throughput(network(8, kernel=5, patch=(16, 16, 16)), CPU) == pytest.approx(48e9)
+    assert budget.throughput(network(8, kernel=5), CPU) == 120e9
+    assert budget.throughput(network(8), compute(device="cuda")) == 20e12
+
+
+def test_time_assumed_without_a_budget() -> None:
+    assert budget.minutes(CPU) == 10.0
+    assert budget.minutes(compute(time_budget_minutes=None)) == 60.0
+    assert budget.minutes(compute(time_budget_minutes=None, device="cuda")) == 600.0
+
+
+def test_time_and_activations_grow_with_the_batch() -> None:
+    assert budget.seconds_per_step(network(8), 12, CPU) == pytest.approx(
+        12 * budget.seconds_per_step(network(8), 1, CPU)
+    )
+    one, two, three = (budget.training_memory_gb(network(8), n, CPU, 0.0) for n in (1, 2, 3))
+    assert two - one == pytest.approx(three - two)
+    assert two > one > 0.6
+
+
+def test_data_count_where_the_device_shares_the_memory() -> None:
+    cpu, mps, cuda = (
+        budget.training_memory_gb(network(8), 2, compute(device=d), 3.0)
+        - budget.training_memory_gb(network(8), 2, compute(device=d), 0.0)
+        for d in ("cpu", "mps", "cuda")
+    )
+    assert (cpu, mps, cuda) == pytest.approx((3.0, 3.0, 0.0))
+
+
+def test_the_widest_that_time_and_memory_allow() -> None:
+    candidates = [network(base) for base in budget.BASES]
+    found = budget.largest(candidates, WORK, CPU)
+    assert found is not None
+    assert found.batch == 12
+    wider = candidates[budget.BASES.index(found.network.features[0]) + 1]
+    assert not budget.size(wider, 12, WORK, CPU).enough_time
+    assert budget.largest(candidates, WORK, compute(memory_gb=0.9)) is None  # 1.1 GB before the first activation
+
+
+def test_memory_lowers_the_batch_before_it_gives_up() -> None:
+    candidates = [network(8, patch=(512, 512))]
+    needed = [budget.training_memory_gb(candidates[0], batch, CPU, WORK.data_gb) for batch in (3, 6, 12)]
+    for batch, gb in zip((3, 6, 12), needed, strict=True):
+        found = budget.largest(candidates, WORK, compute(memory_gb=gb + 1e-6))
+        assert found is not None
+        assert found.batch == batch
+
+
+def test_a_batch_never_exceeds_the_data_or_falls_below_two() -> None:
+    for items, batch in ((1, 2), (5, 5), (40, 12)):
+        work = budget.Workload(items=items, slices_per_item=1, data_gb=0.0)
+        found = budget.largest([network(8)], work, CPU)
+        assert found is not None
+        assert found.batch == batch
+
+
+def test_without_time_the_narrowest_is_taken_at_full_batch() -> None:
+    found = budget.largest([network(4), network(8)], WORK, compute(time_budget_minutes=0.001))
+    assert found is not None
+    assert (found.network.features[0], found.batch, found.enough_time) == (4, 12, False)
