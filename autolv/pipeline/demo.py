@@ -9,6 +9,8 @@ from pathlib import Path
 from autolv.core.errors import WorkspaceError
 from autolv.core.labels import LV_CAVITY
 from autolv.core.workspace import Workspace
+from autolv.datasets.phantom import write_acdc_tree
+from autolv.pipeline.context import thread_count
 from autolv.pipeline.convert import convert
 from autolv.pipeline.evaluate import evaluate
 from autolv.pipeline.figures import prediction_figure
@@ -40,8 +42,11 @@ def demo(*, root: Path | str = "demo", minutes: float = 8.0, workers: int | None
     folder.mkdir(parents=True)
     mark.touch()
     per_fold = minutes * _TRAINING_SHARE / (_FOLDS * len(_CONFIGURATIONS))
-    convert("phantom", "-", dataset=DATASET, root=folder, patients=_PATIENTS, test_patients=_TEST_PATIENTS,
-            frames=_FRAMES, workers=workers)  # fmt: skip
+    source = folder / "source"
+    write_acdc_tree(
+        source, patients=_PATIENTS, test_patients=_TEST_PATIENTS, frames=_FRAMES, seed=1, workers=thread_count(workers)
+    )
+    convert("acdc", source, dataset=DATASET, root=folder, workers=workers)
     plan_and_preprocess(
         DATASET, root=folder, device=device, time_budget_minutes=per_fold, folds=_FOLDS, workers=workers
     )
@@ -53,6 +58,9 @@ def demo(*, root: Path | str = "demo", minutes: float = 8.0, workers: int | None
     results = folder / "predictions"
     predict(raw / "imagesTs", results / "frames", dataset=DATASET, root=folder, device=device)
     cines = folder / "cines"
+    cines.mkdir()
+    for cine in sorted((source / "testing").glob("*/*_4d.nii.gz")):
+        shutil.copyfile(cine, cines / cine.name)
     predict(cines, results / "cines", dataset=DATASET, root=folder, device=device)
     evaluation = evaluate(raw / "labelsTs", results / "frames", output=results / "evaluation", dataset=DATASET,
                           root=folder, workers=workers)  # fmt: skip
