@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from autolv.core.errors import DataError
 from autolv.schema.dataset import Case, Phase
@@ -30,6 +31,10 @@ class CaseRow:
     centre: str | None
     height_cm: float | None
     weight_kg: float | None
+
+    def known(self) -> dict[str, Any]:
+        """Return what the row says beside the case's name and split, as fields of a ``Case``."""
+        return {name: value for name, value in asdict(self).items() if name not in ("case", "split")}
 
 
 def table_text(rows: Iterable[tuple[Case, str]]) -> str:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from autolv.core.geometry import Volume
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY, STRUCTURES
-from autolv.datasets._phantom_heart import GROUPS
-from autolv.datasets.phantom import Phantom, PhantomSpec, make_phantom
+from autolv.datasets._phantom import Phantom, make_phantom
+from autolv.datasets._phantom_groups import GROUPS
+from autolv.datasets._phantom_setting import PhantomSpec
 from autolv.imageio.volumes import write_image, write_labels
 from autolv.parallel import run_each
 from autolv.schema.record import write_record, write_text

@@ -20,11 +20,7 @@ def staged_folder(target: Path, *, overwrite: bool, source: Path | None = None) 
     Raises ``WorkspaceError`` where ``target`` holds something and ``overwrite`` is not set, or where replacing it would
     destroy ``source``.
     """
-    filled = target.exists() and (not target.is_dir() or any(target.iterdir()))
-    if filled and not overwrite:
-        raise WorkspaceError(
-            f"{target} exists already.", remedy="Choose another name with -d, or replace it with --overwrite."
-        )
+    refuse_filled(target, overwrite=overwrite)
     if source is not None and source.exists() and source.resolve().is_relative_to(target.resolve()):
         raise WorkspaceError(
             f"the source {source} lies in {target}, which would be replaced.",
@@ -42,6 +38,15 @@ def staged_folder(target: Path, *, overwrite: bool, source: Path | None = None) 
         _remove(old)
     finally:
         _remove(staging)
+
+
+def refuse_filled(target: Path, *, overwrite: bool) -> None:
+    """Raise ``WorkspaceError`` where ``target`` holds something and ``overwrite`` is not set."""
+    filled = target.exists() and (not target.is_dir() or any(target.iterdir()))
+    if filled and not overwrite:
+        raise WorkspaceError(
+            f"{target} exists already.", remedy="Choose another name with -d, or replace it with --overwrite."
+        )
 
 
 def place_image(source: Path, target: Path, *, frame: int | None = None) -> None:

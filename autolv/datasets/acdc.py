@@ -7,20 +7,18 @@ Source: Bernard 2018 (doi 10.1109/TMI.2018.2837502) and the release itself. ``tr
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from autolv.core.errors import DataError
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY, LabelSchema
 from autolv.datasets import CONVERTERS, Converter, ConvertOptions
 from autolv.datasets._acdc_info import PatientInfo, read_info
+from autolv.datasets._names import patient_of, rule_in_words
 from autolv.datasets._staging import ENDING, place_image, place_label, staged_folder
-from autolv.datasets.raw import CHANNEL, IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, patient_of, write_dataset
-from autolv.imageio.volumes import read_labels
+from autolv.datasets._survey import Seen, conversion_report, occurring, survey
+from autolv.datasets.raw import CHANNEL, IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, checked_dataset, write_dataset
 from autolv.parallel import run_each
 from autolv.schema.dataset import Case, ConversionReport, Dataset, Phase
 
@@ -28,7 +26,6 @@ CODES = {RV_CAVITY: 1, LV_MYOCARDIUM: 2, LV_CAVITY: 3}
 _FRAME = re.compile(r"_frame(\d+)(_gt)?\.nii(\.gz)?$")
 _CINE = re.compile(r"_4d\.nii(\.gz)?$")
 _TESTING = "testing"
-_RULE = "the patient's folder"
 _LAYOUT = (
     "training/patient001/Info.cfg, patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz, ... "
     "(or database/training, or any folder of such patient folders)"
@@ -59,10 +56,10 @@ class AcdcConverter:
             _frames_of(
                 folder, test=test, pattern=options.patient_pattern, frames=frames, problems=problems, skipped=skipped
             )
-        if not any(not frame.test for frame in frames):
+        if not frames:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
             raise DataError(
-                f"{source}: none of {len(patients)} patients has a labelled frame to train on ({reasons or 'test only'}).",
+                f"{source}: none of {len(patients)} patients has a labelled frame ({reasons}).",
                 remedy=f"Expected: {_LAYOUT}.",
             )
         with staged_folder(target, overwrite=options.overwrite, source=source) as folder:
@@ -73,11 +70,12 @@ class AcdcConverter:
                 lambda frame: _place(frame, folder), frames,
                 name=lambda frame: frame.case.case, label="convert", workers=options.workers,
             )  # fmt: skip
-            labels = _labels(options, frames, seen, problems)
-            dataset = _dataset(target.name, labels, frames)
+            trained = [one for frame, one in zip(frames, seen, strict=True) if not frame.test]
+            labels = CODES if options.labels is None else LabelSchema.from_names(options.labels).codes
+            dataset = _dataset(source, target.name, occurring(labels, trained, problems), frames, options)
             write_dataset(folder, dataset)
         cines = sum(1 for folder, _ in patients if _cine(folder) is not None)
-        return _report(source, target, dataset, cines, seen, problems, skipped)
+        return conversion_report("acdc", source, target, dataset, seen, problems=problems, skipped=skipped, cines=cines)
 
 
 ACDC: Converter = CONVERTERS.register("acdc")(AcdcConverter())
@@ -168,68 +166,27 @@ def _case(patient: str, number: int, info: PatientInfo, *, test: bool, pattern: 
     )
 
 
-def _place(frame: _Frame, folder: Path) -> tuple[int, ...] | None:
-    """Write one case; return the codes in its label map, or ``None`` where that cannot be read."""
+def _place(frame: _Frame, folder: Path) -> Seen:
+    """Write one case; return what its label map holds."""
     place_image(frame.image, folder / frame.case.image, frame=frame.take)
     if frame.label is None or frame.case.label is None:
-        return ()
+        return survey(None)
     place_label(frame.label, folder / frame.case.label)
-    try:
-        return tuple(int(code) for code in np.unique(read_labels(frame.label).array) if code)
-    except DataError:
-        return None  # copied as it is: the dataset check, which sees all cases, says what is wrong with it
+    return survey(frame.label)
 
 
-def _labels(
-    options: ConvertOptions, frames: Sequence[_Frame], seen: Sequence[tuple[int, ...] | None], problems: list[str]
-) -> dict[str, int]:
-    """Return the codes by structure: as given, else ACDC's for the structures that occur in the training cases."""
-    if options.labels is not None:
-        return dict(LabelSchema.from_names(options.labels).codes)
-    occurring = {code for frame, codes in zip(frames, seen, strict=True) if not frame.test for code in codes or ()}
-    absent = [name for name, code in CODES.items() if code not in occurring]
-    if LV_CAVITY in absent:
-        return dict(CODES)  # nothing to go by: the dataset check reports the empty and the unknown labels
-    if absent:
-        problems.append(f"{' and '.join(absent)} never occurs in the training labels and is left out of the dataset")
-    return {name: code for name, code in CODES.items() if name not in absent}
-
-
-def _dataset(name: str, labels: dict[str, int], frames: Sequence[_Frame]) -> Dataset:
-    return Dataset(
+def _dataset(
+    source: Path, name: str, labels: dict[str, int], frames: Sequence[_Frame], options: ConvertOptions
+) -> Dataset:
+    pattern = options.patient_pattern
+    return checked_dataset(
+        source,
         name=name,
         labels=labels,
         file_ending=ENDING,
         training=tuple(sorted((f.case for f in frames if not f.test), key=lambda case: case.case)),
         test=tuple(sorted((f.case for f in frames if f.test), key=lambda case: case.case)),
-    )
-
-
-def _report(
-    source: Path,
-    target: Path,
-    dataset: Dataset,
-    cines: int,
-    seen: Sequence[tuple[int, ...] | None],
-    problems: Sequence[str],
-    skipped: Sequence[tuple[str, str]],
-) -> ConversionReport:
-    phases = Counter(case.phase or "unknown" for case in dataset.training)
-    codes = Counter(code for found in seen if found is not None for code in found)
-    unreadable = sum(found is None for found in seen)
-    notes = [f"{unreadable} label maps could not be read; the dataset check names them"] if unreadable else []
-    return ConversionReport(
-        kind="acdc",
-        source=str(source),
-        dataset=str(target),
-        cases=len(dataset.training),
-        test_cases=len(dataset.test),
-        patients=len(dataset.patients),
-        cines=cines,
-        frames={name: phases[name] for name in ("ED", "ES", "unknown")},
-        labels=dataset.labels,
-        labels_seen={str(code): codes[code] for code in sorted(codes)},
-        patient_rule=_RULE,
-        problems=(*problems, *notes),
-        skipped=tuple(skipped),
+        patient_rule="the patient's folder"
+        if pattern is None
+        else rule_in_words([f.case.case for f in frames], pattern),
     )

@@ -60,6 +60,10 @@ def check_dataset(folder: Path, dataset: Dataset, *, workers: int = 0) -> CheckR
     )
     problems = [problem for one in (*checked, *tests) for problem in one.problems]
     problems += _swapped(checked, dataset)
+    if not dataset.training:
+        none = _Findings(ALL_CASES)
+        none.error("no training case", f"{len(dataset.test)} test cases", "Add images and label maps to train on.")
+        problems += none.problems
     twins, twin_problems = _twins(checked, tests)
     return CheckReport(
         dataset=dataset.name,

@@ -23,7 +23,7 @@ from autolv.datasets._names import frame_of, patient_of, phase_of, rule_in_words
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.record import write_text
 
-__all__ = ["dataset_json", "load_dataset", "patient_of", "write_cases", "write_dataset"]
+__all__ = ["checked_dataset", "dataset_json", "load_dataset", "patient_of", "write_cases", "write_dataset"]
 
 DESCRIPTION, TABLE = "dataset.json", "cases.csv"
 IMAGES, LABELS = "imagesTr", "labelsTr"
@@ -50,8 +50,8 @@ def load_dataset(folder: Path, *, patient_pattern: str | None = None) -> Dataset
     the dataset check reports both. Raises ``DataError`` naming the file, the key or the case at fault.
     """
     description = read_description(folder / DESCRIPTION, _layout(folder))
-    training = _training_files(folder, description)
     test = _find(folder, TEST_IMAGES, TEST_LABELS, description.file_ending)
+    training = _training_files(folder, description, required=not test)
     _refuse_common_names(folder, training, test)
     rows = read_table(folder / TABLE) if (folder / TABLE).is_file() else None
     if rows is None:
@@ -61,19 +61,26 @@ def load_dataset(folder: Path, *, patient_pattern: str | None = None) -> Dataset
         _match_rows(folder / TABLE, rows, training, test)
         if patient_pattern is not None:
             _match_pattern(folder / TABLE, rows, training, patient_pattern)
+    return checked_dataset(
+        folder,
+        name=folder.resolve().name,
+        labels=dict(LabelSchema.from_names(description.labels).codes),
+        file_ending=description.file_ending,
+        training=tuple(_case(f, rows, patient_pattern) for f in training),
+        test=tuple(_case(f, rows, patient_pattern) for f in test),
+        patient_rule=rule,
+    )
+
+
+def checked_dataset(where: Path, **fields: Any) -> Dataset:
+    """Return the dataset with these fields; what the record refuses is a ``DataError`` that names ``where``."""
     try:
-        return Dataset(
-            name=folder.resolve().name,
-            labels=dict(LabelSchema.from_names(description.labels).codes),
-            file_ending=description.file_ending,
-            training=tuple(_case(f, rows, patient_pattern) for f in training),
-            test=tuple(_case(f, rows, patient_pattern) for f in test),
-            patient_rule=rule,
-        )
+        return Dataset(**fields)
     except ValidationError as error:
-        raise DataError(
-            f"{folder}: {error.errors()[0]['msg']}.", remedy=f"Correct {DESCRIPTION} or {TABLE}."
-        ) from error
+        names = [case.case for case in (*fields["training"], *fields["test"])]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        what = f"two cases are called {twice[0]!r}" if twice else str(error.errors()[0]["msg"])
+        raise DataError(f"{where}: {what}.", remedy="Give each case its own name.") from error
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
@@ -109,12 +116,12 @@ def _layout(folder: Path) -> str:
     return f"found {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else "the folder is empty"
 
 
-def _training_files(folder: Path, description: Description) -> list[_Files]:
+def _training_files(folder: Path, description: Description, *, required: bool) -> list[_Files]:
     if description.cases is not None:
         files = [_Files(case, image, label) for case, image, label in description.cases]
     else:
         files = _find(folder, IMAGES, LABELS, description.file_ending)
-    if not files:
+    if required and not files:
         raise DataError(
             f"{folder} holds no training image {IMAGES}/<case>{CHANNEL}{description.file_ending}; "
             f"in {IMAGES}: {_layout(folder / IMAGES)}.",
@@ -211,16 +218,11 @@ def _match_pattern(path: Path, rows: dict[str, CaseRow], training: Sequence[_Fil
 
 def _case(files: _Files, rows: dict[str, CaseRow] | None, pattern: str | None) -> Case:
     row = None if rows is None else rows.get(files.case)
-    known: dict[str, Any] = {"patient": patient_of(files.case, pattern)} if row is None else _fields(row)
+    known: dict[str, Any] = {"patient": patient_of(files.case, pattern)} if row is None else row.known()
     known["phase"] = known.get("phase") or phase_of(files.case)
     if known.get("frame") is None:
         known["frame"] = frame_of(files.case)
     return Case(case=files.case, image=files.image, label=files.label, **known)
-
-
-def _fields(row: CaseRow) -> dict[str, Any]:
-    names = ("patient", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg")
-    return {name: getattr(row, name) for name in names}
 
 
 def _some(cases: Sequence[str]) -> str:
