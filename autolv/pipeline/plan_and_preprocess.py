@@ -121,7 +121,7 @@ def _splits(
     if not path.exists() or overwrite:
         return made
     kept = read_record(Splits, path)
-    check_splits(kept, dataset)
+    check_splits(kept, dataset, twins=fingerprint.twins)
     if (kept.by, kept.seed, len(kept.folds)) != (made.by, made.seed, len(made.folds)):
         raise WorkspaceError(
             f"{path} holds {len(kept.folds)} folds by {kept.by} (seed {kept.seed}), not what is asked for now.",

@@ -1,0 +1,200 @@
+"""From phantoms to a chosen model that predicts frames and cines, in seconds; what each stage promises to the next."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from autolv.cli.convert import main as convert_main
+from autolv.cli.evaluate import main as evaluate_main
+from autolv.cli.find_best_config import main as find_main
+from autolv.cli.plan_and_preprocess import main as plan_main
+from autolv.cli.predict import main as predict_main
+from autolv.cli.train import main as train_main
+from autolv.core.workspace import Workspace
+from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
+from autolv.inference.predictor import Predictor
+from autolv.schema.record import read_record
+from autolv.schema.results import BestConfig, Evaluation, PredictionSummary, RunRecord
+from autolv.schema.splits import Splits
+
+_TRAIN = ["-d", "D", "--epochs", "2", "--precision", "float32", "--device", "cpu", "--seed", "4"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which the whole way has been gone: two configurations, both folds of the first, one of the other."""
+    folder = tmp_path_factory.mktemp("way")
+    at = ["--root", str(folder), "--quiet"]
+    spec = replace(PhantomSpec(), shape=(6, 80, 80), spacing_mm=(10.0, 2.2, 2.2))
+    write_acdc_tree(folder / "source", patients=4, test_patients=1, frames=5, spec=spec, seed=9)
+    assert convert_main(["acdc", str(folder / "source"), "-d", "D", *at]) == 0
+    assert plan_main(["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", "2", *at]) == 0
+    assert train_main([*_TRAIN, "-c", "2d_unet", "-f", "all", *at]) == 0
+    assert train_main([*_TRAIN, "-c", "3d_unet", "-f", "1", *at]) == 0
+    assert find_main(["-d", "D", *at]) == 0
+    return folder
+
+
+def _sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_patients_never_stand_on_both_sides(root: Path) -> None:
+    splits = read_record(Splits, Workspace.at(root).splits_file("D"))
+    validated = [patient for fold in splits.folds for patient in fold.validation]
+    assert sorted(validated) == [f"patient{n:03d}" for n in range(1, 5)]
+    for fold in splits.folds:
+        assert not set(fold.train) & set(fold.validation)
+
+
+def test_a_fold_leaves_what_it_promises(root: Path) -> None:
+    place = Workspace.at(root).fold("D", "default", "2d_unet", 0)
+    record = read_record(RunRecord, place / "run.json")
+    assert record.status == "validated" and record.measured.epochs == 2 and record.measured.precision == "float32"
+    rows = list(csv.DictReader((place / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1.0", "2.0"]
+    assert float(rows[-1]["learning_rate"]) < 0.1 * float(rows[0]["learning_rate"])
+    assert (place / "progress.png").stat().st_size > 10_000
+    evaluation = read_record(Evaluation, place / "evaluation.json")
+    assert len(evaluation.cases) == 4  # two patients, two frames each
+    for case in evaluation.cases:
+        assert (place / "validation" / f"{case.case}.nii.gz").exists()
+        assert (place / "validation" / f"{case.case}.npz").exists()
+
+
+def test_a_finished_fold_is_not_trained_again(root: Path) -> None:
+    weights = Workspace.at(root).fold("D", "default", "2d_unet", 0) / "weights.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert train_main([*_TRAIN, "-c", "2d_unet", "-f", "0", "--root", str(root), "--quiet"]) == 0
+    assert weights.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("other", [["--seed", "5"], ["--epochs", "3"]])
+def test_the_same_run_with_other_choices_is_refused(
+    root: Path, other: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_main([*_TRAIN, *other, "-c", "2d_unet", "-f", "0", "--root", str(root)]) == 2
+    said = capsys.readouterr().err
+    assert "other choices" in said and "--run" in said and other[0][2:-1] in said
+
+
+def test_the_same_seed_gives_the_same_weights_under_another_name(root: Path) -> None:
+    again = [*_TRAIN, "-c", "2d_unet", "-f", "0", "--run", "again", "--root", str(root), "--quiet", "--workers", "0"]
+    assert train_main(again) == 0
+    workspace = Workspace.at(root)
+    one = workspace.fold("D", "default", "2d_unet", 0) / "weights.safetensors"
+    two = workspace.fold("D", "again", "2d_unet", 0) / "weights.safetensors"
+    assert _sha(one) == _sha(two)
+
+
+def test_the_choice_says_what_it_used(root: Path) -> None:
+    best = read_record(BestConfig, Workspace.at(root).model("D", "default") / "best_config.json")
+    assert best.folds_available == "2d_unet 2/2 folds, 3d_unet 1/2 folds"
+    assert {candidate.name for candidate in best.candidates} == {"2d_unet", "3d_unet", "2d_unet + 3d_unet"}
+    assert {candidate.cases for candidate in best.candidates} == {4}  # those of fold 1, which all share
+    names = {member.configuration for member in best.members}
+    assert names == set(best.configurations)
+    for member in best.members:
+        assert _sha(Workspace.at(root).model("D", "default") / member.weights) == member.sha256
+
+
+def test_predictions_lie_on_the_inputs_grid_and_score(root: Path, tmp_path: Path) -> None:
+    raw = root / "raw_data" / "D"
+    out = tmp_path / "out"
+    assert predict_main(["-d", "D", "-i", str(raw / "imagesTs"), "-o", str(out), "--root", str(root), "--quiet"]) == 0
+    summary = read_record(PredictionSummary, out / "summary.json")
+    assert len(summary.cases) == 2
+    for status in summary.cases:
+        image = nibabel.load(raw / "imagesTs" / status.input)
+        labels = nibabel.load(out / str(status.output))
+        assert labels.get_data_dtype() == np.uint8 and labels.shape == image.shape
+        assert np.array_equal(labels.affine, image.affine)
+        assert set(np.unique(np.asarray(labels.dataobj))) <= {0, 1, 2, 3}
+        assert status.status in ("done", "empty")
+    arguments = ["-r", str(raw / "labelsTs"), "-p", str(out), "-o", str(tmp_path / "scores"), "--root", str(root)]
+    assert evaluate_main([*arguments, "--quiet"]) == 0
+    evaluation = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "scores" / "cases.csv").read_text().splitlines()))
+    assert len(rows) == 2 * 3
+    column = [float(row["dice"]) for row in rows if row["structure"] == "lv_cavity" and row["dice"]]
+    assert evaluation["summary"]["lv_cavity"]["dice"] == pytest.approx(np.mean(column), abs=1e-6)
+
+
+def test_existing_results_are_not_overwritten_unasked(root: Path, tmp_path: Path) -> None:
+    image = next((root / "raw_data" / "D" / "imagesTs").iterdir())
+    arguments = ["-d", "D", "-i", str(image), "-o", str(tmp_path / "out"), "--root", str(root), "--quiet"]
+    assert predict_main(arguments) == 0
+    assert predict_main(arguments) == 2
+    assert predict_main([*arguments, "--skip-existing"]) == 0
+    assert predict_main([*arguments, "--overwrite"]) == 0
+
+
+def test_a_cine_is_predicted_frame_by_frame_with_its_header(root: Path, tmp_path: Path) -> None:
+    cine = next((root / "source" / "testing").glob("*/*_4d.nii.gz"))
+    assert predict_main(["-d", "D", "-i", str(cine), "-o", str(tmp_path), "--root", str(root), "--quiet"]) == 0
+    image, labels = nibabel.load(cine), nibabel.load(tmp_path / cine.name)
+    assert labels.shape == image.shape and labels.header.get_zooms() == image.header.get_zooms()
+    assert labels.header.get_xyzt_units() == image.header.get_xyzt_units()
+    third = nibabel.Nifti1Image(np.asarray(image.dataobj)[..., 2], image.affine)
+    nibabel.save(third, tmp_path / "third.nii.gz")
+    alone = ["-d", "D", "-i", str(tmp_path / "third.nii.gz"), "-o", str(tmp_path / "alone"), "--root", str(root)]
+    assert predict_main([*alone, "--quiet"]) == 0
+    single = np.asarray(nibabel.load(tmp_path / "alone" / "third.nii.gz").dataobj)
+    assert np.array_equal(single, np.asarray(labels.dataobj)[..., 2])
+
+
+def test_one_bad_file_does_not_stop_the_others(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(root / "raw_data" / "D" / "imagesTs", images)
+    good = sorted(images.iterdir())
+    (images / "broken.nii.gz").write_bytes(good[0].read_bytes()[:2000])
+    assert predict_main(["-d", "D", "-i", str(images), "-o", str(tmp_path / "out"), "--root", str(root)]) == 1
+    assert "broken.nii.gz" in capsys.readouterr().err
+    summary = read_record(PredictionSummary, tmp_path / "out" / "summary.json")
+    assert [status.status for status in summary.cases].count("failed") == 1
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == len(good)
+
+
+def test_a_model_folder_copied_away_predicts_the_same(root: Path, tmp_path: Path) -> None:
+    image = next((root / "raw_data" / "D" / "imagesTs").iterdir())
+    here = Predictor.load(Workspace.at(root).model("D", "default")).predict_file(image)
+    shutil.copytree(Workspace.at(root).model("D", "default"), tmp_path / "elsewhere")
+    there = ["--model", str(tmp_path / "elsewhere"), "-i", str(image), "-o", str(tmp_path / "out"), "--quiet"]
+    assert predict_main(there) == 0
+    from autolv.core.labels import LabelSchema
+    from autolv.imageio.volumes import read_labels
+
+    best = read_record(BestConfig, tmp_path / "elsewhere" / "best_config.json")
+    name = image.name.replace("_0000", "")
+    written = LabelSchema(best.labels).to_internal(read_labels(tmp_path / "out" / name).array)
+    assert np.array_equal(written, here.labels)
+
+
+def test_an_edited_label_cannot_be_trained_on_until_preprocessed(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "w"
+    shutil.copytree(root, copy)
+    label = sorted((copy / "raw_data" / "D" / "labelsTr").iterdir())[0]
+    stored = nibabel.load(label)
+    array = np.asarray(stored.dataobj).copy()
+    array[array == 3] = np.where(np.arange((array == 3).sum()) % 50 == 0, 2, 3)  # a few cavity voxels become wall
+    nibabel.save(nibabel.Nifti1Image(array, stored.affine, stored.header), label)
+    train = [*_TRAIN, "-c", "2d_unet", "-f", "0", "--run", "new", "--root", str(copy)]
+    assert train_main(train) == 2
+    said = capsys.readouterr().err
+    assert label.name.removesuffix(".nii.gz") in said and "autolv_plan_and_preprocess -d D" in said
+    before = {path.name: path.stat().st_mtime_ns for path in (copy / "preprocessed").rglob("*.safetensors")}
+    plan = ["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", "2", "--overwrite", "--root", str(copy)]
+    assert plan_main([*plan, "--quiet"]) == 0
+    after = {path.name: path.stat().st_mtime_ns for path in (copy / "preprocessed").rglob("*.safetensors")}
+    assert [name for name in after if after[name] != before.get(name)] == [label.name.replace(".nii.gz", ".safetensors")]
