@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from autolv.core.errors import DataError
 from autolv.core.labels import LabelSchema
 from autolv.datasets._cases_table import CaseRow, read_table, table_text
@@ -76,10 +74,10 @@ def checked_dataset(where: Path, **fields: Any) -> Dataset:
     """Return the dataset with these fields; what the record refuses is a ``DataError`` that names ``where``."""
     try:
         return Dataset(**fields)
-    except ValidationError as error:
+    except ValueError as error:  # the record's own check
         names = [case.case for case in (*fields["training"], *fields["test"])]
         twice = sorted({name for name in names if names.count(name) > 1})
-        what = f"two cases are called {twice[0]!r}" if twice else str(error.errors()[0]["msg"])
+        what = f"two cases are called {twice[0]!r}" if twice else str(error).splitlines()[-1]
         raise DataError(f"{where}: {what}.", remedy="Give each case its own name.") from error
 
 
