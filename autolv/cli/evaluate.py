@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="full",
         help="what is printed; acdc: the challenge's own rows (default: full)",
     )
+    parser.add_argument("--allow-missing", action="store_true", help="leave out references that have no prediction")
     add_overwrite(parser, "replace an evaluation that is there")
     add_workers(parser)
     add_common(parser)
@@ -62,6 +63,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         root=root_of(args),
         labels=args.labels,
         overwrite=args.overwrite,
+        allow_missing=args.allow_missing,
         workers=args.workers,
     )
     print(acdc_table(evaluation) if args.table == "acdc" else evaluation_table(evaluation))

@@ -33,6 +33,9 @@ def run(
         return _tell(args, error.message, error.remedy, error.exit_status)
     except KeyboardInterrupt:
         return _tell(args, "interrupted.", "", _INTERRUPTED)
+    except BrokenPipeError:  # who read our output has read enough (``autolv_doctor | head``)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the flush at exit
+        return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _tell(args, f"{place}{error.strerror or error}.", "Check that the place exists, may be written, and is not full.", 2)  # fmt: skip  # noqa: E501

@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,21 @@ def test_what_went_wrong_is_told_in_a_sentence_with_the_status(
     assert captured.err.startswith(told)
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_who_reads_the_output_may_stop_early() -> None:
+    code = (
+        "import sys\nfrom autolv.cli.run import run\nfrom autolv.cli.doctor import build_parser\n"
+        "def work(args):\n    for _ in range(100000):\n        print('line')\n"
+        "sys.exit(run(build_parser(), [], work))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout.readline() == "line\n"
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(timeout=60) == 0
 
 
 def test_a_fault_of_the_program_keeps_its_traceback() -> None:
