@@ -77,7 +77,7 @@ def checked_dataset(where: Path, **fields: Any) -> Dataset:
     except ValueError as error:  # the record's own check
         names = [case.case for case in (*fields["training"], *fields["test"])]
         twice = sorted({name for name in names if names.count(name) > 1})
-        what = f"two cases are called {twice[0]!r}" if twice else str(error).splitlines()[-1]
+        what = f"two cases are called {twice[0]!r}" if twice else " ".join(str(error).splitlines()[1:2]).strip()
         raise DataError(f"{where}: {what}.", remedy="Give each case its own name.") from error
 
 

@@ -134,7 +134,7 @@ def _refuse_other_plan(workspace: Workspace, plan: Plan, *, overwrite: bool) -> 
     path = workspace.plan_file(plan.dataset)
     if overwrite or not path.exists():
         return
-    if read_record(Plan, path) != plan:
+    if read_record(Plan, path).training_hash() != plan.training_hash():
         raise WorkspaceError(
             f"{path} exists and differs from the plan made now (other data, compute, budget, or an edit by hand).",
             remedy="Replace it with --overwrite, or keep it and go on with autolv_train.",

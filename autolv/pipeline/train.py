@@ -74,7 +74,7 @@ def train(
     splits = load_splits(workspace, record)
     chosen = pick_configuration(plan, configuration)
     choices = RunChoices(
-        plan_hash=plan.content_hash(),
+        plan_hash=plan.training_hash(),
         splits_hash=splits.content_hash(),
         seed=seed,
         epochs=epochs,

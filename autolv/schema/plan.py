@@ -5,6 +5,8 @@ Spatial tuples are (z, y, x) for 3D configurations and (y, x) for 2D ones.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Literal
 
 from pydantic import model_validator
@@ -139,3 +141,13 @@ class Plan(Record):
     configurations: dict[str, Configuration]
     recommended: str
     recommended_reason: str
+
+    def training_hash(self) -> str:
+        """Return a hash of what is trained: labels and configurations, without reasons, expectations and compute."""
+        parts = [json.dumps(self.labels, sort_keys=True)]
+        for name in sorted(self.configurations):
+            configuration = self.configurations[name]
+            training = configuration.training.model_copy(update={"expected_memory_gb": 0.0, "expected_minutes": 0.0})
+            blocks = (configuration.preprocessing, configuration.network, training)
+            parts += [name, *(block.content_hash() for block in blocks)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
