@@ -41,3 +41,15 @@ def acdc_folder() -> Path:
     if not (folder / "patient001").is_dir():
         pytest.skip(f"AUTOLV_ACDC names {folder}, which has no patient001")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four small phantom patients to train on and one to test with, in ACDC's layout; read-only, made once."""
+    from autolv.datasets._phantom_tree import write_acdc_tree
+    from autolv.datasets.phantom import PhantomSpec
+
+    folder = tmp_path_factory.mktemp("tiny_phantoms") / "my scans"
+    spec = PhantomSpec(shape=(6, 80, 80), spacing_mm=(10.0, 2.2, 2.2))
+    write_acdc_tree(folder, patients=4, test_patients=1, frames=5, spec=spec, seed=9)
+    return folder
