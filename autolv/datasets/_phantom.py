@@ -54,7 +54,7 @@ def make_phantom(
     """
     spec = PhantomSpec() if spec is None else spec
     check_spec(spec)
-    rng = np.random.default_rng(seed) if isinstance(seed, int) else seed
+    rng = np.random.default_rng(seed)  # a generator stays itself
     preset = preset_of(spec.preset)
     setting = draw_setting(rng, spec, preset)
     times = ((np.arange(spec.frames) - spec.ed_frame) % spec.frames) / spec.frames
