@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from autolv.core.errors import WorkspaceError
 from autolv.core.workspace import Workspace
 from autolv.datasets import CONVERTERS, ConvertOptions
 from autolv.pipeline.context import thread_count
@@ -31,6 +30,7 @@ def convert(
     patients: int = 20,
     test_patients: int = 0,
     frames: int | None = None,
+    preset: str = "default",
 ) -> ConversionReport:
     """Convert ``source`` with the converter ``kind`` into ``raw_data/<dataset>`` and return what was found.
 
@@ -40,10 +40,6 @@ def convert(
     workspace = Workspace.at(root)
     converter = CONVERTERS.get(kind)
     target = workspace.raw(dataset)
-    if target.exists() and any(target.iterdir()) and not overwrite:
-        raise WorkspaceError(
-            f"{target} exists already.", remedy="Choose another name with -d, or replace it with --overwrite."
-        )
     options = ConvertOptions(
         overwrite=overwrite,
         workers=thread_count(workers),
@@ -56,6 +52,7 @@ def convert(
         patients=patients,
         test_patients=test_patients,
         frames=frames,
+        preset=preset,
     )
     report = converter.convert(Path(source), target, options)
     _log.info("%s", report.to_text())

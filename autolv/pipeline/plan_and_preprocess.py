@@ -9,6 +9,7 @@ from typing import Literal
 from autolv.core.errors import DataError, WorkspaceError
 from autolv.core.workspace import Workspace
 from autolv.datasets.check import check_dataset
+from autolv.datasets.raw import write_cases
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.parallel import run_each
 from autolv.pipeline.cache import fill_cache
@@ -63,6 +64,8 @@ def plan_and_preprocess(
     plan = make_plan(fingerprint, _compute(device, memory_gb, time_budget_minutes))
     splits = _splits(workspace, record, fingerprint, folds=folds, seed=seed, by=split_by, overwrite=overwrite)
     _refuse_other_plan(workspace, plan, overwrite=overwrite)
+    if patient_pattern is not None:
+        write_cases(folder, record)  # later commands must not derive the patients by another rule
     write_record(fingerprint, workspace.fingerprint_file(dataset))
     write_record(splits, workspace.splits_file(dataset))
     write_record(plan, workspace.plan_file(dataset))
