@@ -47,6 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--patients", metavar="N", type=count, default=20, help="phantom: to train on (default: 20)")
     parser.add_argument("--test-patients", metavar="N", type=whole, default=0, help="phantom: kept apart (default: 0)")
     parser.add_argument("--frames", metavar="N", type=count, help="phantom: per cine")
+    parser.add_argument(
+        "--preset",
+        choices=("default", "vendor_a", "vendor_b", "vendor_c", "vendor_d", "mixed"),
+        default="default",
+        help="phantom: the scanner's look; mixed takes the vendors in turn (default: default)",
+    )
     add_overwrite(parser, "replace a dataset of that name")
     add_seed(parser)
     add_workers(parser)
@@ -88,5 +94,6 @@ def _convert(args: argparse.Namespace) -> None:
         patients=args.patients,
         test_patients=args.test_patients,
         frames=args.frames,
+        preset=args.preset,
     )
     show_next(args, f"autolv_plan_and_preprocess -d {args.dataset}")

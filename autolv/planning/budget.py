@@ -19,6 +19,7 @@ SMALLEST_BATCH = 2  # Isensee 2021
 DATASET_SHARE = 0.05  # of the training slices or volumes, the most that a batch may hold: Isensee 2021
 SLICES_AT_16 = 12_000  # slices to train on for a first stage of 16 channels: eight passes over four fifths of ACDC
 FEWEST_STEPS = 250
+SHORT_RUN_STEPS = 1000  # below this many, half the batch and twice the steps learn more (measured on phantoms)
 DEFAULT_STEPS = 25_000  # without a time budget, where the device is fast enough
 CPU_FLOPS_PER_CORE = 60e9  # float32 training; between 45e9 and 100e9 on two server processors
 MOST_CORES = 16  # networks of this size do not use more
@@ -92,7 +93,7 @@ def largest(candidates: Sequence[Network], work: Workload, compute: Compute) -> 
     """Return the widest of ``candidates`` (narrowest first) that the compute allows, ``None`` if none fits.
 
     The batch is the reference batch, or less where memory demands it; on CUDA it then grows with the memory left, to
-    5 % of the data. Too little time makes the network narrow, but never the batch small.
+    5 % of the data. Too little time makes the network narrow first; a run of very few steps also halves a 2D batch.
     """
     batch = max(SMALLEST_BATCH, min(REFERENCE_BATCH[candidates[0].dimensions], work.items))
     fitting: list[Sizing] = []
@@ -103,9 +104,17 @@ def largest(candidates: Sequence[Network], work: Workload, compute: Compute) -> 
             return None
         batch = max(SMALLEST_BATCH, batch // 2)
     in_time = [sizing for sizing in fitting if sizing.enough_time]
-    if not in_time:
-        return fitting[0]
-    return _with_larger_batch(in_time[-1], work, compute) if compute.device == "cuda" else in_time[-1]
+    if in_time and compute.device == "cuda":
+        return _with_larger_batch(in_time[-1], work, compute)
+    return _with_more_steps(in_time[-1] if in_time else fitting[0], work, compute)
+
+
+def _with_more_steps(sizing: Sizing, work: Workload, compute: Compute) -> Sizing:
+    """Return the sizing with half its batch where that is a full 2D batch and the time allows very few steps."""
+    few = minutes(compute) * 60 < SHORT_RUN_STEPS * sizing.seconds_per_step
+    if not few or sizing.batch < REFERENCE_BATCH[2]:
+        return sizing
+    return size(sizing.network, sizing.batch // 2, work, compute)
 
 
 def size(network: Network, batch: int, work: Workload, compute: Compute) -> Sizing:

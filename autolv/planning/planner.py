@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 _THICK = 5.0  # times the in-plane spacing: beyond it 2D is recommended on any device
 _GPU_FOR_3D_GB = 8.0
 _LEARNING_RATE = 2e-3
+_HIGHEST_RATE = 5e-3
 _RATE_WIDTH = 16  # channels of the first stage up to which that rate is used
 _LONGEST_EPOCH = 250  # iterations: Isensee 2021
 _SHORTEST_EPOCH = 10
@@ -111,7 +112,7 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
     affordable = budget.minutes(compute) * 60 / sizing.seconds_per_step
     steps = affordable if compute.time_budget_minutes is not None else min(affordable, budget.DEFAULT_STEPS)
     epochs = max(1, int(steps / iterations))
-    rate = _LEARNING_RATE * min(1.0, _RATE_WIDTH / network.features[0])
+    rate = min(_HIGHEST_RATE, _LEARNING_RATE * _RATE_WIDTH / network.features[0])
     training = Training(
         batch_size=sizing.batch,
         loss="dice_ce",
@@ -137,8 +138,8 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
         "training.deep_supervision_weights": "halved with each coarser head, sum 1 (Isensee 2021)",
         "training.optimiser": "AdamW needs fewer steps than SGD, which short budgets want (Loshchilov 2019)",
         "training.learning_rate": (
-            f"{_LEARNING_RATE:g} for up to {_RATE_WIDTH} channels in the first stage, then in inverse proportion "
-            "to the width (Yang 2022)"
+            f"{_LEARNING_RATE:g} for {_RATE_WIDTH} channels in the first stage, in inverse proportion to the width "
+            f"(Yang 2022), at most {_HIGHEST_RATE:g}"
         ),
         "training.weight_decay": "AdamW's usual value (Loshchilov 2019)",
         "training.momentum": "of the first moment (Kingma 2015)",
@@ -194,6 +195,8 @@ def _batch_reason(sizing: budget.Sizing, work: budget.Workload, compute: Compute
         return (
             f"{reference} for {sizing.network.dimensions}D (Isensee 2021); a larger one means fewer steps in the time"
         )
+    if sizing.batch == reference // 2 and sizing.enough_memory and work.items >= reference:
+        return f"half of {reference}: the time allows fewer than {budget.SHORT_RUN_STEPS} steps of that many"
     if work.items < reference:
         return f"a fold has only {work.items} training {items}; at least {budget.SMALLEST_BATCH} (Isensee 2021)"
     return f"reduced from {reference} so that training fits {compute.memory_gb:g} GB"

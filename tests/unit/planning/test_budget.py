@@ -102,7 +102,18 @@ def test_a_batch_never_exceeds_the_data_or_falls_below_two() -> None:
         assert found.batch == batch
 
 
-def test_without_time_the_narrowest_is_taken_at_full_batch() -> None:
+def test_without_time_the_narrowest_is_taken_at_half_the_batch() -> None:
     found = budget.largest([network(4), network(8)], WORK, compute(time_budget_minutes=0.001))
     assert found is not None
-    assert (found.network.features[0], found.batch, found.enough_time) == (4, 12, False)
+    assert (found.network.features[0], found.batch, found.enough_time) == (4, 6, False)
+
+
+def test_a_short_run_takes_more_and_smaller_steps() -> None:
+    found = budget.largest([network(4)], WORK, compute(time_budget_minutes=60.0))
+    assert found is not None and found.batch == 12
+    full_s = found.seconds_per_step
+    few = budget.largest([network(4)], WORK, compute(time_budget_minutes=999 * full_s / 60))
+    enough = budget.largest([network(4)], WORK, compute(time_budget_minutes=1001 * full_s / 60))
+    assert few is not None and enough is not None
+    assert (few.batch, enough.batch) == (6, 12)
+    assert few.seconds_per_step == pytest.approx(full_s / 2)
