@@ -12,13 +12,13 @@ import autolv
 CASES = {
     "convert": (
         "-d D --labels RV=1,LV=2 --image-pattern i/{case}.nii --label-pattern l/{case}.nii --csv t.csv "
-        "--patient-pattern (p) --patients 3 --test-patients 2 --frames 4 --overwrite --seed 5 --workers 1 --root ROOT "
+        "--patient-pattern (p) --patients 3 --test-patients 2 --frames 4 --preset mixed --overwrite --seed 5 --workers 1 --root ROOT "
         "folder scans",
         {
             "kind": "folder", "source": Path("scans"), "dataset": "D", "root": Path("ROOT"), "workers": 1,
             "overwrite": True, "seed": 5, "labels": {"RV": 1, "LV": 2}, "image_pattern": "i/{case}.nii",
             "label_pattern": "l/{case}.nii", "table": Path("t.csv"), "patient_pattern": "(p)", "patients": 3,
-            "test_patients": 2, "frames": 4,
+            "test_patients": 2, "frames": 4, "preset": "mixed",
         },
     ),
     "plan_and_preprocess": (

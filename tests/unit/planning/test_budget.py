@@ -89,7 +89,7 @@ def test_memory_lowers_the_batch_before_it_gives_up() -> None:
     candidates = [network(8, patch=(512, 512))]
     needed = [budget.training_memory_gb(candidates[0], batch, CPU, WORK.data_gb) for batch in (3, 6, 12)]
     for batch, gb in zip((3, 6, 12), needed, strict=True):
-        found = budget.largest(candidates, WORK, compute(memory_gb=gb + 1e-6))
+        found = budget.largest(candidates, WORK, compute(memory_gb=gb + 1e-6, time_budget_minutes=600.0))
         assert found is not None
         assert found.batch == batch
 
