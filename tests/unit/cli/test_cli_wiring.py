@@ -12,7 +12,8 @@ import autolv
 CASES = {
     "convert": (
         "-d D --labels RV=1,LV=2 --image-pattern i/{case}.nii --label-pattern l/{case}.nii --csv t.csv "
-        "--patient-pattern (p) --patients 3 --test-patients 2 --frames 4 --preset mixed --overwrite --seed 5 --workers 1 --root ROOT "
+        "--patient-pattern (p) --patients 3 --test-patients 2 --frames 4 --preset mixed --overwrite "
+        "--seed 5 --workers 1 --root ROOT "
         "folder scans",
         {
             "kind": "folder", "source": Path("scans"), "dataset": "D", "root": Path("ROOT"), "workers": 1,
