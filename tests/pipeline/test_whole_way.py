@@ -197,4 +197,6 @@ def test_an_edited_label_cannot_be_trained_on_until_preprocessed(
     plan = ["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", "2", "--overwrite", "--root", str(copy)]
     assert plan_main([*plan, "--quiet"]) == 0
     after = {path.name: path.stat().st_mtime_ns for path in (copy / "preprocessed").rglob("*.safetensors")}
-    assert [name for name in after if after[name] != before.get(name)] == [label.name.replace(".nii.gz", ".safetensors")]
+    assert [name for name in after if after[name] != before.get(name)] == [
+        label.name.replace(".nii.gz", ".safetensors")
+    ]

@@ -43,4 +43,6 @@ def test_words_do_not_count_and_numbers_do() -> None:
         update={"configurations": {**plan.configurations, name: chosen.model_copy(update={"training": quicker})}}
     )
     assert changed.training_hash() != plan.training_hash()
-    assert plan.model_copy(update={"labels": {"lv_cavity": 2, "lv_myocardium": 1}}).training_hash() != plan.training_hash()
+    assert (
+        plan.model_copy(update={"labels": {"lv_cavity": 2, "lv_myocardium": 1}}).training_hash() != plan.training_hash()
+    )
