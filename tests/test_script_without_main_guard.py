@@ -14,8 +14,7 @@ import autolv
 
 autolv.convert("acdc", SOURCE, dataset="D", root=ROOT, workers=2)
 autolv.plan_and_preprocess("D", root=ROOT, folds=2, time_budget_minutes=1.0, device="cpu", workers=2)
-for name in ("2d_unet", "2d_vnet"):
-    autolv.train("D", configuration=name, fold="all", root=ROOT, epochs=1, precision="float32", device="cpu", workers=2)
+autolv.train("D", configuration="2d_unet", fold="all", root=ROOT, epochs=1, precision="float32", device="cpu")
 best = autolv.find_best_config("D", root=ROOT, workers=2)
 statuses = autolv.predict(f"{ROOT}/raw_data/D/imagesTs", f"{ROOT}/out", dataset="D", root=ROOT, workers=2)
 evaluation = autolv.evaluate(f"{ROOT}/raw_data/D/labelsTs", f"{ROOT}/out", workers=2)
