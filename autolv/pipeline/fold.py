@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ from autolv.training.state import TrainState, make_optimiser
 from autolv.training.trial import Forward, compiled_forward, run_trial
 
 _log = logging.getLogger(__name__)
+_STATE = "state.pt"
 _SAVE_EVERY_S = 20.0
+_DRAW_EVERY_S = 60.0
 _TIMED_STEPS = 9  # real iterations, data included, from which the pace is measured
 _EPOCH_S = 15.0  # shorter epochs than this are put together, so that a line is printed about as often
 
@@ -86,25 +89,13 @@ def train_fold(
         _discard_old(job.place)
         write_record(record, job.place / "run.json")
     measured = record.measured
-    if measured.channels_last:
-        network = network.to(memory_format=memory_format(job.configuration.network.dimensions, channels_last=True))  # type: ignore[call-overload]
+    network = _laid_out(network, job.configuration, channels_last=measured.channels_last)
     pace = _pace(measured, network, device)
     state = TrainState(network=network, optimiser=make_optimiser(network, training))
-    state_file = job.place / "state.pt"
-    if state.load(state_file):
+    if state.load(job.place / _STATE):
         _log.info("resumed %s fold %d at iteration %d", job.configuration.name, job.fold, state.iteration)
     watch = monitor_patches(_in_memory(job.validation_cases), job.configuration.network)
     structures = job.dataset.schema_.structures
-    last_saved = time.monotonic()
-
-    def on_epoch(current: TrainState) -> None:
-        nonlocal last_saved
-        _log_epoch(current, pace)
-        _write_history(job.place / "history.csv", current.history)
-        if time.monotonic() - last_saved > _SAVE_EVERY_S or current.iteration == pace.total:
-            current.save(state_file)
-            last_saved = time.monotonic()
-
     try:
         fit(
             state,
@@ -113,19 +104,42 @@ def train_fold(
             pace=pace,
             training=training,
             monitor=lambda: monitor_dice(network, watch, structures, pace),
-            on_epoch=on_epoch,
+            on_epoch=_Keeper(job.place, pace),
             stop_asked=stop_asked,
         )
-    except (Interrupted, KeyboardInterrupt):
-        state.save(state_file)
+    except Interrupted:  # between two iterations; what interrupts one half-way must not be saved
+        state.save(job.place / _STATE)
         raise
     return network, _finish(job, state, record)
+
+
+class _Keeper:
+    """What is told and kept after each epoch: a line, the history, from time to time the state and the picture."""
+
+    def __init__(self, place: Path, pace: Pace) -> None:
+        self._place, self._pace = place, pace
+        self._saved = self._drawn = time.monotonic()
+
+    def __call__(self, state: TrainState) -> None:
+        _log_epoch(state, self._pace)
+        _write_history(self._place / "history.csv", state.history)
+        if time.monotonic() - self._saved > _SAVE_EVERY_S or state.iteration == self._pace.total:
+            state.save(self._place / _STATE)
+            self._saved = time.monotonic()
+        if time.monotonic() - self._drawn > _DRAW_EVERY_S:
+            progress_figure(state.history, self._place / "progress.png")
+            self._drawn = time.monotonic()
 
 
 def _fresh_network(job: FoldJob) -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(job))
         return build_network(job.configuration.network).train()
+
+
+def _laid_out(network: torch.nn.Module, configuration: Configuration, *, channels_last: bool) -> torch.nn.Module:
+    layout = memory_format(configuration.network.dimensions, channels_last=channels_last)
+    return cast("torch.nn.Module", network.to(memory_format=layout))  # type: ignore[call-overload]
 
 
 def _seed(job: FoldJob) -> int:
@@ -159,9 +173,17 @@ def _refuse_other_data(job: FoldJob, record: RunRecord) -> None:
 
 
 def _discard_old(place: Path) -> None:
-    """Remove the state of a run that is begun anew."""
-    for name in ("state.pt", "state.pt.previous", "weights.safetensors", "history.csv", "progress.png"):
+    """Remove what an earlier run left, its validation included, when a fold is begun anew."""
+    for name in (
+        "state.pt",
+        "state.pt.previous",
+        "weights.safetensors",
+        "history.csv",
+        "progress.png",
+        "evaluation.json",
+    ):
         (place / name).unlink(missing_ok=True)
+    shutil.rmtree(place / "validation", ignore_errors=True)
 
 
 def _measure(
@@ -221,9 +243,7 @@ def _seconds_per_iteration(
     compiled: bool,  # noqa: FBT001
 ) -> float:
     """Time whole iterations, data included, on a network that is thrown away: the median of a few."""
-    network = _fresh_network(job).to(device)
-    if channels_last:
-        network = network.to(memory_format=memory_format(job.configuration.network.dimensions, channels_last=True))  # type: ignore[call-overload]
+    network = _laid_out(_fresh_network(job).to(device), job.configuration, channels_last=channels_last)
     training = job.configuration.training
     state = TrainState(network=network, optimiser=make_optimiser(network, training))
     forward = compiled_forward(network) if compiled else cast("Forward", network)

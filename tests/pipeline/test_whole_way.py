@@ -200,3 +200,14 @@ def test_an_edited_label_cannot_be_trained_on_until_preprocessed(
     assert [name for name in after if after[name] != before.get(name)] == [
         label.name.replace(".nii.gz", ".safetensors")
     ]
+
+
+def test_overwriting_a_fold_also_forgets_its_validation(root: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "w"
+    shutil.copytree(root, copy)
+    place = Workspace.at(copy).fold("D", "default", "2d_unet", 0)
+    stale = next((place / "validation").glob("*.json"))
+    stale.write_text(stale.read_text().replace('"dice": ', '"dice": 0.5, "was": '))  # no longer a valid record
+    assert train_main([*_TRAIN, "-c", "2d_unet", "-f", "0", "--overwrite", "--root", str(copy), "--quiet"]) == 0
+    assert '"was"' not in stale.read_text()
+    assert read_record(RunRecord, place / "run.json").status == "validated"
