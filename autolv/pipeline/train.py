@@ -12,8 +12,9 @@ from autolv.core.errors import PlanError, TrainingError, WorkspaceError
 from autolv.core.workspace import Workspace
 from autolv.pipeline.cache import data_hash, load_cases
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
-from autolv.pipeline.fold import FoldJob, train_fold
+from autolv.pipeline.fold import train_fold
 from autolv.pipeline.interrupt import stop_signals
+from autolv.pipeline.job import FoldJob
 from autolv.pipeline.validate import validate_fold
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration, Plan

@@ -1,0 +1,56 @@
+"""One fold's job, and the network that it begins with: a function of the configuration and the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from autolv.imageio.store import StoredCase
+from autolv.networks import build_network
+from autolv.runtime.device import memory_format
+from autolv.schema.dataset import Dataset
+from autolv.schema.plan import Configuration
+from autolv.schema.results import RunChoices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldJob:
+    """Everything that training one fold needs."""
+
+    place: Path
+    dataset: Dataset
+    run: str
+    fold: int
+    configuration: Configuration
+    choices: RunChoices
+    train_patients: tuple[str, ...]
+    validation_patients: tuple[str, ...]
+    data_hash: str
+    train_cases: Sequence[StoredCase]
+    validation_cases: Sequence[StoredCase]
+    device: str
+    precision: str
+    compile_mode: str
+    overwrite: bool
+
+
+def fresh_network(job: FoldJob) -> torch.nn.Module:
+    """Return the fold's untrained network: the same for the same configuration, seed and fold."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(job))
+        return build_network(job.configuration.network).train()
+
+
+def laid_out(network: torch.nn.Module, configuration: Configuration, *, channels_last: bool) -> torch.nn.Module:
+    """Return ``network`` with its weights in the memory layout that its steps are taken in."""
+    layout = memory_format(configuration.network.dimensions, channels_last=channels_last)
+    return cast("torch.nn.Module", network.to(memory_format=layout))  # type: ignore[call-overload]
+
+
+def seed_of(job: FoldJob) -> int:
+    """Return the seed of a fold: folds of one run differ in their order of batches and their first weights."""
+    return job.choices.seed * 1000 + job.fold
