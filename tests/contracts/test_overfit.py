@@ -115,7 +115,6 @@ def test_two_frames_are_learnt_by_heart(name):
         optimiser.step()
         if step >= 79 and step % 10 == 9:
             dice = _mean_dice(module, images, labels)
-            print(name, step, dice, flush=True)
             if dice >= _DICE:
                 break
     assert dice >= _DICE
