@@ -20,6 +20,7 @@ _HIGHEST_RATE = 5e-3
 _RATE_WIDTH = 16  # channels of the first stage up to which that rate is used
 _LONGEST_EPOCH = 250  # iterations: Isensee 2021
 _SHORTEST_EPOCH = 10
+_FEW_SLICES = 100_000  # to train on; with fewer, every orientation alike is more than a network can learn
 
 
 def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
@@ -112,6 +113,7 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
     affordable = budget.minutes(compute) * 60 / sizing.seconds_per_step
     steps = affordable if compute.time_budget_minutes is not None else min(affordable, budget.DEFAULT_STEPS)
     epochs = max(1, int(steps / iterations))
+    brief = steps * sizing.batch * sized.work.slices_per_item < _FEW_SLICES
     rate = min(_HIGHEST_RATE, _LEARNING_RATE * _RATE_WIDTH / network.features[0])
     training = Training(
         batch_size=sizing.batch,
@@ -124,7 +126,7 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
         warmup_fraction=0.03,
         schedule="cosine",
         gradient_clip=12.0,
-        augmentation="default",
+        augmentation="upright" if brief else "default",
         mirror=True,
         heart_fraction=0.67,
         epochs=epochs,
@@ -146,8 +148,12 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
         "training.warmup_fraction": "Adam's second moment is unreliable in its first steps (Liu 2020)",
         "training.schedule": "cosine to zero at the end of the budget (Loshchilov 2017)",
         "training.gradient_clip": "norm 12 (Isensee 2021)",
-        "training.augmentation": "nnU-Net's transforms and ranges, in-plane (Isensee 2021)",
-        "training.mirror": "each in-plane axis with probability 0.5; never across slices, base and apex differ",
+        "training.augmentation": "nnU-Net's transforms and ranges, in-plane (Isensee 2021)"
+        + (f"; turns of at most 30 degrees, as the time allows fewer than {_FEW_SLICES} slices" if brief else ""),
+        "training.mirror": (
+            f"each in-plane axis with probability {'0.08, the time being short' if brief else '0.5'}; never across "
+            "slices, base and apex differ"
+        ),
         "training.heart_fraction": "two thirds of the patches about the heart, the others anywhere in the field",
         "training.epochs": _epochs_reason(compute, sizing.seconds_per_step, affordable),
         "training.iterations_per_epoch": (

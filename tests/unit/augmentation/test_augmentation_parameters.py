@@ -174,3 +174,11 @@ def test_a_chance_that_makes_no_sense_is_refused(arguments: dict[str, float]) ->
 def test_a_preset_that_cannot_be_applied_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(change)).removesuffix("_factor")):
         dataclasses.replace(PRESETS.get("default"), **change)
+
+
+def test_the_upright_preset_turns_by_30_degrees_at_most_and_seldom_mirrors() -> None:
+    drawn = draw("upright", 20_000, np.random.default_rng(3), mirror=True)
+    largest = np.abs(drawn.angle_rad).max()
+    assert math.radians(29) < largest <= math.radians(30)
+    mirrored = float((drawn.flip_y | drawn.flip_x).mean())
+    assert abs(mirrored - (1 - 0.92**2)) < 0.01  # 15 %

@@ -140,6 +140,15 @@ def test_wider_networks_learn_at_a_lower_rate(acdc_like: Fingerprint) -> None:
     assert rates == [0.002, 0.0013]  # 16 channels, then 24: 0.002 · 16 / 24
 
 
+@pytest.mark.parametrize(("minutes", "preset"), [(12.0, "upright"), (24 * 60.0, "default")])
+def test_short_runs_see_few_orientations(acdc_like: Fingerprint, minutes: float, preset: str) -> None:
+    chosen = make_plan(acdc_like, on(minutes=minutes)).configurations["2d_unet"]
+    training = chosen.training
+    assert training.augmentation == preset
+    assert (training.epochs * training.iterations_per_epoch * training.batch_size < 100_000) == (preset == "upright")
+    assert ("30 degrees" in chosen.reasons["training.augmentation"]) == (preset == "upright")
+
+
 def test_a_patch_shrinks_only_where_that_makes_it_fit(make_fingerprint: Any, caplog: pytest.LogCaptureFixture) -> None:
     huge = make_fingerprint(
         patients=10, shape=(200, 400, 400), spacing_mm=(0.8, 0.8, 0.8), heart_mm=(110.0, 110.0, 110.0)
