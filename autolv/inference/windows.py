@@ -13,6 +13,7 @@ from itertools import chain, combinations, product
 
 import numpy as np
 import torch
+from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 
 from autolv.ops.tiling import gaussian_window, window_starts
@@ -58,21 +59,16 @@ def predict_logits(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     where = torch.device(device)
     with torch.inference_mode():
-        padded, inside = _pad(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(where), plan.patch)
+        padded, inside = pad_nd_image(
+            torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(where),
+            (1, *plan.patch)[-3:],
+            kwargs={"value": _PAD_VALUE},
+            return_slicer=True,
+        )  # at least the patch, and where the image lies in it
         planes = _regions(padded.shape, plan.patch, step)
         forward = _forward(network, plan.dimensions, where, precision, channels_last=channels_last, mirrors=mirror_axes)
         logits = _blend(forward, padded, planes, plan, _batches(planes, plan.dimensions, where, batch_size))
         return np.ascontiguousarray(logits[(slice(None), *inside)].cpu().numpy())
-
-
-def _pad(image: torch.Tensor, patch: Sequence[int]) -> tuple[torch.Tensor, Region]:
-    """Return ``image`` padded to at least the patch, and the region in which it now lies."""
-    window = (1, *patch)[-3:]
-    missing = [max(0, w - n) for n, w in zip(image.shape, window, strict=True)]
-    before = [m // 2 for m in missing]
-    sides = [side for m, b in zip(missing, before, strict=True) for side in (m - b, b)]  # (after, before) of z, y, x
-    z, y, x = (slice(b, b + n) for b, n in zip(before, image.shape, strict=True))
-    return torch.nn.functional.pad(image, sides[::-1], value=_PAD_VALUE), (z, y, x)  # pad wants the last axis first
 
 
 def _regions(shape: Sequence[int], patch: Sequence[int], step: float) -> list[list[Region]]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from acvl_utils.cropping_and_padding.bounding_boxes import crop_and_pad_nd
 from numpy.typing import NDArray
 
 from autolv.augmentation import apply, draw, oversize
@@ -116,15 +117,8 @@ def gather(array: torch.Tensor, start: tuple[int, int, int], size: tuple[int, in
 
     Zero is the image's mean after normalisation and the background among labels.
     """
-    window = array.new_zeros(size)
-    source, target = [], []
-    for begin, length, extent in zip(start, size, array.shape, strict=True):
-        low, high = max(begin, 0), min(begin + length, extent)
-        if low >= high:
-            return window
-        source.append(slice(low, high))
-        target.append(slice(low - begin, high - begin))
-    window[tuple(target)] = array[tuple(source)]
+    box = [[begin, begin + length] for begin, length in zip(start, size, strict=True)]
+    window: torch.Tensor = crop_and_pad_nd(array, box)
     return window
 
 
