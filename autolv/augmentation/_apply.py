@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autolv.augmentation import _intensity as intensity
+from autolv.augmentation import _scanner as scanner
 from autolv.augmentation._parameters import Parameters
 from autolv.augmentation._spatial import move
 
@@ -17,9 +18,10 @@ from autolv.augmentation._spatial import move
 def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Return an augmented batch, cropped to ``patch`` about its centre; what is given is not changed.
 
-    The result depends on its arguments alone, and each sample on its own row of ``parameters`` alone. Intensity
-    transforms follow in nnU-Net's order (Isensee 2021): noise, blur, brightness, contrast, low resolution, gamma of
-    the inverted image, gamma. Statistics are those of a whole sample, 2D or 3D.
+    The result depends on its arguments alone, and each sample on its own row of ``parameters`` alone. What a scanner
+    does comes first (tones, coil, ghosts, its noise); then nnU-Net's intensity transforms in their order (Isensee 2021):
+    noise, blur, brightness, contrast, low resolution, gamma of the inverted image, gamma; a shift of the brightness
+    last. Statistics are those of a whole sample, 2D or 3D.
 
     Args:
         images: (n, 1, Y, X) or (n, 1, z, Y, X) float32, Y and X at least the patch's (see ``oversize``).
@@ -36,9 +38,10 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
     _check(images, labels, parameters, patch)
     n, depth = len(labels), patch[0] if len(patch) == 3 else 1
     in_plane = labels.shape[-2:]
-    moved, moved_labels = move(
-        images.reshape(n, depth, *in_plane), labels.reshape(n, depth, *in_plane), parameters, (patch[-2], patch[-1])
-    )
+    stacks, stack_labels = images.reshape(n, depth, *in_plane), labels.reshape(n, depth, *in_plane)
+    if depth > 1 and (parameters.slice_shift_px != 0).any():
+        stacks, stack_labels = _shifted(stacks, stack_labels, parameters)
+    moved, moved_labels = move(stacks, stack_labels, parameters, (patch[-2], patch[-1]))
     for active, values, transform in _steps(parameters):
         if active.any():
             chosen = torch.from_numpy(np.flatnonzero(active)).to(moved.device)
@@ -47,12 +50,31 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
     return moved.view(n, 1, *patch), moved_labels.view(n, *patch)
 
 
+def _shifted(images: Tensor, labels: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
+    active = parameters.slice_shift_px != 0
+    chosen = torch.from_numpy(np.flatnonzero(active)).to(images.device)
+    shifted = scanner.shift_slices(
+        images.index_select(0, chosen),
+        labels.index_select(0, chosen),
+        *(
+            _tensor(values[active], torch.device("cpu"))
+            for values in (parameters.slice_shift_px, parameters.scanner_seed)
+        ),
+    )
+    return images.index_copy(0, chosen, shifted[0]), labels.index_copy(0, chosen, shifted[1])
+
+
 def _steps(
     parameters: Parameters,
 ) -> tuple[tuple[NDArray[np.bool_], tuple[NDArray[np.generic], ...], Callable[..., Tensor]], ...]:
     """Return each intensity transform with its values and the samples on which it acts, in order."""
     p = parameters
+    seed = p.scanner_seed
     return (
+        ((p.tone_log_slopes != 0).any(axis=1), (p.tone_log_slopes,), scanner.bend_tones),
+        (p.bias_strength != 0, (p.bias_strength, seed), scanner.add_bias_field),
+        (p.ghost_strength != 0, (p.ghost_strength, p.ghost_copies), scanner.add_ghosts),
+        (p.rician_sd != 0, (p.rician_sd, seed), scanner.add_rician_noise),
         (p.noise_sd != 0, (p.noise_sd, p.noise_seed), intensity.add_noise),
         ((p.blur_sigma_px != 0).any(axis=1), (p.blur_sigma_px,), intensity.blur),
         (p.brightness != 1, (p.brightness,), intensity.brighten),
@@ -60,6 +82,7 @@ def _steps(
         (p.lowres_factor != 1, (p.lowres_factor,), intensity.lower_resolution),
         (p.gamma_inverted != 1, (p.gamma_inverted,), intensity.raise_inverted_to_gamma),
         (p.gamma != 1, (p.gamma,), intensity.raise_to_gamma),
+        (p.brightness_shift != 0, (p.brightness_shift,), scanner.shift_brightness),
     )
 
 

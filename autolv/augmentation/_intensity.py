@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 _TRUNCATE = 4.0  # a Gaussian kernel ends at this many standard deviations, as in scipy.ndimage
-_EPSILON = 1e-7
+EPSILON = 1e-7
 
 
 def add_noise(images: Tensor, sd: Tensor, seed: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ def add_noise(images: Tensor, sd: Tensor, seed: Tensor) -> Tensor:
     noise = torch.empty(images.shape, dtype=torch.float32)
     for sample, start in zip(noise, seed.tolist(), strict=True):
         torch.randn(sample.shape, generator=torch.Generator().manual_seed(start), out=sample)
-    return images + noise.to(images.device) * _column(sd)
+    return images + noise.to(images.device) * column(sd)
 
 
 def blur(images: Tensor, sigma_px: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def blur(images: Tensor, sigma_px: Tensor) -> Tensor:
 
 def brighten(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply each sample by its ``factor`` (k,)."""
-    return images * _column(factor)
+    return images * column(factor)
 
 
 def stretch_contrast(images: Tensor, factor: Tensor) -> Tensor:
@@ -57,11 +57,11 @@ def lower_resolution(images: Tensor, factor: Tensor) -> Tensor:
 def raise_to_gamma(images: Tensor, gamma: Tensor) -> Tensor:
     """Raise each sample, scaled to [0, 1], to the power of its ``gamma`` (k,); its mean and sd stay as they were."""
     flat = images.flatten(1)
-    mean, spread = _moments(flat)
+    mean, spread = moments(flat)
     low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
-    curved = ((flat - low) / (high - low).clamp_min(_EPSILON)).pow_(gamma[:, None])
-    curved_mean, curved_spread = _moments(curved)
-    factor = spread / curved_spread.clamp_min(_EPSILON)
+    curved = ((flat - low) / (high - low).clamp_min(EPSILON)).pow_(gamma[:, None])
+    curved_mean, curved_spread = moments(curved)
+    factor = spread / curved_spread.clamp_min(EPSILON)
     return curved.sub_(curved_mean).mul_(factor).add_(mean).view_as(images)
 
 
@@ -70,13 +70,13 @@ def raise_inverted_to_gamma(images: Tensor, gamma: Tensor) -> Tensor:
     return -raise_to_gamma(-images, gamma)
 
 
-def _moments(flat: Tensor) -> tuple[Tensor, Tensor]:
+def moments(flat: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean of each row and the norm of the distances from it (several times faster than std_mean)."""
     mean = flat.mean(dim=1, keepdim=True)
     return mean, torch.linalg.vector_norm(flat - mean, dim=1, keepdim=True)
 
 
-def _column(values: Tensor) -> Tensor:
+def column(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
@@ -84,7 +84,7 @@ def _half_gaussian(sigma_px: Tensor, radius: int) -> Tensor:
     """Return (k, radius + 1): the sampled Gaussian at 0, 1, ... pixels, cut at its own width; both sides sum to 1."""
     distance = torch.arange(radius + 1, device=sigma_px.device)
     sigma = sigma_px[:, None]
-    half = torch.exp(-0.5 * (distance / sigma.clamp_min(_EPSILON)) ** 2)
+    half = torch.exp(-0.5 * (distance / sigma.clamp_min(EPSILON)) ** 2)
     half = half * (distance <= torch.floor(_TRUNCATE * sigma + 0.5))
     return half / (2 * half.sum(dim=1, keepdim=True) - half[:, :1])
 
@@ -96,10 +96,10 @@ def _weigh_neighbours(images: Tensor, weights: Tensor, axis: int) -> Tensor:
     """
     size, radius = images.shape[axis], weights.shape[1] - 1
     padded = _mirror_pad(images, radius, axis)
-    result = images * _column(weights[:, 0])
+    result = images * column(weights[:, 0])
     for distance in range(1, radius + 1):
         sides = padded.narrow(axis, radius - distance, size) + padded.narrow(axis, radius + distance, size)
-        result.addcmul_(sides, _column(weights[:, distance]))
+        result.addcmul_(sides, column(weights[:, distance]))
     return result
 
 

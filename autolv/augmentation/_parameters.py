@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autolv.augmentation._preset import Preset, find_preset
 
+TONE_SEGMENTS = 4  # of the broken line that maps intensities
 _SEEDS = 2**63 - 1
+_QUARTER_TURN_RAD = math.pi / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parameters:
     """One row per sample; units and senses as in ``Preset``. The neutral value of each leaves a sample as it is.
 
-    Neutral: 0 for ``angle_rad``, ``noise_sd`` and ``blur_sigma_px``; False for ``flip_y`` and ``flip_x``; 1 for the
-    other factors and exponents. All arrays are (n,), except ``blur_sigma_px``, (n, 2) for y and x.
-    ``noise_seed`` (int64) starts the noise of its sample, which so does not depend on the rest of the batch.
+    Neutral: 1 for ``scale``, ``brightness``, ``contrast``, ``lowres_factor`` and the exponents, 0 (False) for the
+    others. All arrays are (n,), except ``blur_sigma_px``, (n, 2) for y and x, and ``tone_log_slopes``, (n, 4).
+    ``noise_seed`` and ``scanner_seed`` (int64) start the random fields of their sample, which so do not depend on the
+    rest of the batch. ``ghost_copies`` is negative for ghosts along x.
     """
 
     angle_rad: NDArray[np.float64]
@@ -33,6 +37,14 @@ class Parameters:
     lowres_factor: NDArray[np.float64]
     gamma_inverted: NDArray[np.float64]
     gamma: NDArray[np.float64]
+    scanner_seed: NDArray[np.int64]
+    slice_shift_px: NDArray[np.float64]
+    brightness_shift: NDArray[np.float64]
+    tone_log_slopes: NDArray[np.float64]
+    bias_strength: NDArray[np.float64]
+    ghost_strength: NDArray[np.float64]
+    ghost_copies: NDArray[np.float64]
+    rician_sd: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.angle_rad)
@@ -54,6 +66,14 @@ class Parameters:
             lowres_factor=ones,
             gamma_inverted=ones,
             gamma=ones,
+            scanner_seed=np.zeros(n, dtype=np.int64),
+            slice_shift_px=zeros,
+            brightness_shift=zeros,
+            tone_log_slopes=np.zeros((n, TONE_SEGMENTS)),
+            bias_strength=zeros,
+            ghost_strength=zeros,
+            ghost_copies=zeros,
+            rician_sd=zeros,
         )
 
 
@@ -65,7 +85,7 @@ def draw(preset: str | Preset, n: int, rng: np.random.Generator, *, mirror: bool
     """
     chosen = find_preset(preset)
     flips = rng.random((n, 2)) < (chosen.mirror_probability if mirror else 0.0)
-    return Parameters(
+    drawn = Parameters(
         flip_y=flips[:, 0],
         flip_x=flips[:, 1],
         angle_rad=chosen.rotation_rad.draw(n, rng, neutral=0.0),
@@ -78,4 +98,26 @@ def draw(preset: str | Preset, n: int, rng: np.random.Generator, *, mirror: bool
         lowres_factor=chosen.lowres_factor.draw(n, rng, neutral=1.0),
         gamma_inverted=chosen.gamma_inverted.draw(n, rng, neutral=1.0),
         gamma=chosen.gamma.draw(n, rng, neutral=1.0),
+        scanner_seed=rng.integers(0, _SEEDS, size=n, dtype=np.int64),
+        slice_shift_px=chosen.slice_shift_px.draw(n, rng, neutral=0.0),
+        brightness_shift=chosen.brightness_shift.draw(n, rng, neutral=0.0),
+        tone_log_slopes=chosen.tone_bend.draw(n, rng, neutral=0.0)[:, None] * rng.standard_normal((n, TONE_SEGMENTS)),
+        bias_strength=chosen.bias_strength.draw(n, rng, neutral=0.0),
+        ghost_strength=chosen.ghost_strength.draw(n, rng, neutral=0.0),
+        ghost_copies=_copies(chosen, n, rng),
+        rician_sd=chosen.rician_sd.draw(n, rng, neutral=0.0),
     )
+    turned = rng.random(n) < chosen.orientation_probability
+    quarters = np.where(turned, rng.integers(0, 4, size=n), 0)
+    return replace(
+        drawn,
+        angle_rad=drawn.angle_rad + quarters * _QUARTER_TURN_RAD,
+        ghost_copies=np.where(drawn.ghost_strength != 0, drawn.ghost_copies, 0.0),
+    )
+
+
+def _copies(preset: Preset, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return how many ghosts lie over a field of view, along y or (negative) along x."""
+    fewest, most = preset.ghost_copies
+    count = fewest + np.floor(rng.random(n) * (most - fewest + 1))
+    return np.where(rng.random(n) < 0.5, count, -count)

@@ -46,6 +46,9 @@ class Chance:
         return values[:, 0] if columns == 1 else values
 
 
+NEVER = Chance(probability=0.0, low=0.0, high=0.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """The transforms in the order of their application. All act within slices; none mixes slices.
@@ -61,6 +64,14 @@ class Preset:
         lowres_factor: in-plane size of a low-resolution detour, relative to the patch.
         gamma_inverted: exponent on the inverted intensities, mean and standard deviation kept.
         gamma: exponent on the intensities, mean and standard deviation kept.
+        orientation_probability: of a turn by a random multiple of a quarter turn on top.
+        slice_shift_px: standard deviation of the displacement of the slices of a stack against one another (3D only).
+        brightness_shift: added to the intensities.
+        tone_bend: standard deviation of the log slopes of a broken line that maps the intensities.
+        bias_strength: standard deviation of the log of a smooth field that multiplies the magnitudes.
+        ghost_strength: share of the image in its displaced copies.
+        ghost_copies: the least and the most copies over a field of view.
+        rician_sd: standard deviation of the noise in either part of a complex signal, of which the magnitude is kept.
         gather_scale: the patch is gathered larger by 1 / ``gather_scale`` where rotation or scaling may occur. Bounds
             the cost: a stronger zoom-out than that shows zeros at the borders.
     """
@@ -75,26 +86,41 @@ class Preset:
     lowres_factor: Chance
     gamma_inverted: Chance
     gamma: Chance
+    orientation_probability: float = 0.0
+    slice_shift_px: Chance = NEVER
+    brightness_shift: Chance = NEVER
+    tone_bend: Chance = NEVER
+    bias_strength: Chance = NEVER
+    ghost_strength: Chance = NEVER
+    ghost_copies: tuple[int, int] = (2, 4)
+    rician_sd: Chance = NEVER
     gather_scale: float = 0.85
 
     def __post_init__(self) -> None:
-        if not 0 <= self.mirror_probability <= 1:
-            raise ValueError(f"mirror_probability lies between 0 and 1, got {self.mirror_probability}")
+        for name in ("mirror_probability", "orientation_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies between 0 and 1, got {getattr(self, name)}")
         if not 0 < self.gather_scale <= 1:
             raise ValueError(f"gather_scale lies above 0 and at most at 1, got {self.gather_scale}")
         if not 0 < self.lowres_factor.low <= self.lowres_factor.high <= 1:
             raise ValueError("lowres_factor lies above 0 and at most at 1")
         if self.scale.low <= 0 or self.gamma.low <= 0 or self.gamma_inverted.low <= 0:
             raise ValueError("scale and gamma are positive")
-        if self.noise_sd.low < 0 or self.blur_sigma_px.low < 0:
-            raise ValueError("noise_sd and blur_sigma_px are not negative")
+        for name in (
+            "noise_sd", "blur_sigma_px", "slice_shift_px", "tone_bend", "bias_strength", "ghost_strength", "rician_sd"
+        ):  # fmt: skip
+            if getattr(self, name).low < 0:
+                raise ValueError(f"{name} is not negative")
+        if not 2 <= self.ghost_copies[0] <= self.ghost_copies[1]:
+            raise ValueError(f"ghost_copies are at least 2, the fewer first, got {self.ghost_copies}")
         if not math.isfinite(self.scale.high):
             raise ValueError("scale is finite")
 
     @property
     def moves(self) -> bool:
-        """Whether a rotation or scaling can occur, which looks beyond the patch."""
-        return self.rotation_rad.probability > 0 or self.scale.probability > 0
+        """Whether a turn, scaling or displacement can occur, which looks beyond the patch."""
+        chances = (self.rotation_rad, self.scale, self.slice_shift_px)
+        return self.orientation_probability > 0 or any(chance.probability > 0 for chance in chances)
 
 
 PRESETS: Registry[Preset] = Registry("augmentation preset", "autolv.augmentation")

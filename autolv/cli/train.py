@@ -44,6 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
     length.add_argument("--epochs", metavar="N", type=count, help="epochs per fold (default: the plan's)")
     add_time_budget(length, "training time per fold")
     parser.add_argument(
+        "--augment",
+        metavar="PRESET",
+        help="default, vendor-robust (for scanners and orientations that the training set lacks), nnunet, upright or none "
+        "(default: the plan's)",
+    )
+    parser.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
         default="auto",
@@ -80,6 +86,7 @@ def _train(args: argparse.Namespace) -> None:
         seed=args.seed,
         epochs=args.epochs,
         time_budget_minutes=args.time_budget,
+        augment=args.augment,
         precision=args.precision,
         compile=args.compile,
         overwrite=args.overwrite,

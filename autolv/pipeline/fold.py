@@ -169,7 +169,10 @@ def _finish(job: FoldJob, state: TrainState, record: RunRecord) -> RunRecord:
     """Write the weights, then say so in the record, then draw the run."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.network.state_dict().items()}
     write_bytes(job.place / "weights.safetensors", save(weights))
-    finished = record.model_copy(update={"status": "trained", "minutes": round(state.seconds / 60.0, 3)})
+    measured = record.measured.model_copy(update={"parts": state.parts})
+    finished = record.model_copy(
+        update={"status": "trained", "minutes": round(state.seconds / 60.0, 3), "measured": measured}
+    )
     write_record(finished, job.place / "run.json")
     progress_figure(state.history, job.place / "progress.png")
     return finished

@@ -13,8 +13,8 @@ from autolv.parallel import duration
 from autolv.pipeline.job import FoldJob, fresh_network, laid_out
 from autolv.runtime.device import device_name
 from autolv.schema.results import Measured
-from autolv.training.loop import Loss, Pace, step
-from autolv.training.sampler import Batch, Sampler
+from autolv.training.loop import Loss, Pace, step, step_in_memory
+from autolv.training.sampler import Batch, Sampler, part_of
 from autolv.training.state import TrainState, make_optimiser
 from autolv.training.trial import Forward, compiled_forward, run_trial
 
@@ -36,12 +36,15 @@ def measure(
     training, minutes = job.configuration.training, job.choices.time_budget_minutes
     batch = sampler.batch(0)
     ahead_s = 60.0 * (minutes if minutes is not None else training.expected_minutes)
+    parts = _parts_that_fit(job, batch, loss, device)
     way, times = run_trial(
-        network, batch, loss, training,
+        network, part_of(batch, parts), loss, training,
         device=device, precision=job.precision, compile_mode=job.compile_mode, seconds_ahead=ahead_s,
     )  # fmt: skip
     per_pass = max(1, math.ceil(len(sampler) / training.batch_size))
-    seconds = _seconds_per_iteration(job, sampler, loss, device, way.precision, way.channels_last, way.compiled)
+    seconds = _seconds_per_iteration(
+        job, sampler, loss, device, way.precision, way.channels_last, way.compiled, parts=parts
+    )
     if minutes is not None:
         left_s = 60.0 * minutes - (time.monotonic() - begin)
         total = max(1, int(0.98 * left_s / seconds))  # two per cent for the Dice that is watched
@@ -67,7 +70,19 @@ def measure(
         epochs=epochs,
         iterations_per_epoch=per_epoch,
         trial=times,
+        parts=parts,
     )
+
+
+def _parts_that_fit(job: FoldJob, batch: Batch, loss: Loss, device: torch.device) -> int:
+    """Return in how many parts a batch must go through the network so that a step in the plainest way fits the memory."""
+    network = fresh_network(job).to(device)
+    state = TrainState(network=network, optimiser=make_optimiser(network, job.configuration.training))
+    precision = "float32" if job.precision == "auto" else job.precision
+    pace = Pace(
+        device=device, precision=precision, channels_last=False, forward=cast("Forward", network), total=1, per_epoch=1
+    )
+    return step_in_memory(state, batch, loss, pace, job.configuration.training)[1].parts
 
 
 def _seconds_per_iteration(
@@ -78,13 +93,18 @@ def _seconds_per_iteration(
     precision: str,
     channels_last: bool,  # noqa: FBT001 - as in Measured
     compiled: bool,  # noqa: FBT001
+    *,
+    parts: int,
 ) -> float:
     """Time whole iterations, data included, on a network that is thrown away: the median of a few."""
     network = laid_out(fresh_network(job).to(device), job.configuration, channels_last=channels_last)
     training = job.configuration.training
     state = TrainState(network=network, optimiser=make_optimiser(network, training))
     forward = compiled_forward(network) if compiled else cast("Forward", network)
-    pace = Pace(device=device, precision=precision, channels_last=channels_last, forward=forward, total=1, per_epoch=1)
+    pace = Pace(
+        device=device, precision=precision, channels_last=channels_last, forward=forward, total=1, per_epoch=1,
+        parts=parts,
+    )  # fmt: skip
     seconds = []
     for iteration in range(_TIMED_STEPS + 1):
         start = time.perf_counter()
@@ -103,4 +123,5 @@ def pace_of(measured: Measured, network: torch.nn.Module, device: torch.device) 
         forward=compiled_forward(network) if measured.compiled else cast("Forward", network),
         total=measured.epochs * measured.iterations_per_epoch,
         per_epoch=measured.iterations_per_epoch,
+        parts=measured.parts,
     )

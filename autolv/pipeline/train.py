@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from autolv.augmentation import PRESETS
 from autolv.core.errors import PlanError, TrainingError, WorkspaceError
 from autolv.core.workspace import Workspace
 from autolv.pipeline.cache import data_hash, load_cases
@@ -56,6 +57,7 @@ def train(
     seed: int = 0,
     epochs: int | None = None,
     time_budget_minutes: float | None = None,
+    augment: str | None = None,
     precision: str = "auto",
     compile: str = "auto",  # noqa: A002 - the flag's name
     overwrite: bool = False,
@@ -63,8 +65,9 @@ def train(
     """Train ``fold`` (or all, one after another) of ``configuration`` and predict its validation patients.
 
     Without ``configuration`` the plan's recommended one is taken; without ``epochs`` and ``time_budget_minutes`` (per
-    fold) the plan's epochs. A fold that is finished is skipped, one that was interrupted goes on where it stopped.
-    Returns the folds' folders. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for other choices),
+    fold) the plan's epochs; ``augment`` names an augmentation preset to take in place of the plan's. A fold that is
+    finished is skipped, one that was interrupted goes on where it stopped. Returns the folds' folders. Raises
+    ``PlanError``, ``WorkspaceError`` (the run's name stands for other choices), ``RegistryError`` (an unknown preset),
     ``TrainingError``, ``Interrupted``.
     """
     if epochs is not None and time_budget_minutes is not None:
@@ -73,13 +76,14 @@ def train(
     folder, record = open_dataset(workspace, dataset)
     plan = load_plan(workspace, dataset)
     splits = load_splits(workspace, record)
-    chosen = pick_configuration(plan, configuration)
+    chosen = _augmented(pick_configuration(plan, configuration), augment)
     choices = RunChoices(
         plan_hash=plan.training_hash(),
         splits_hash=splits.content_hash(),
         seed=seed,
         epochs=epochs,
         time_budget_minutes=time_budget_minutes,
+        augmentation=augment,
     )
     _claim_run(workspace, dataset, run, choices)
     request = _Request(
@@ -93,6 +97,16 @@ def train(
         for number in numbers:
             done.append(_one_fold(request, number, stop_asked=stop_asked))
     return tuple(done)
+
+
+def _augmented(configuration: Configuration, augment: str | None) -> Configuration:
+    """Return the configuration with the augmentation preset asked for, the plan's own where none is."""
+    if augment is None:
+        return configuration
+    PRESETS.get(augment)
+    training = configuration.training.model_copy(update={"augmentation": augment})
+    reasons = {**configuration.reasons, "training.augmentation": "as asked for with --augment"}
+    return configuration.model_copy(update={"training": training, "reasons": reasons})
 
 
 def _claim_run(workspace: Workspace, dataset: str, run: str, choices: RunChoices) -> None:

@@ -9,7 +9,10 @@ from autolv.schema.record import NanFloat, Record
 
 
 class Measured(Record):
-    """What was measured or decided on the machine when a run began, and is taken again when it resumes."""
+    """What was measured or decided on the machine when a run began, and is taken again when it resumes.
+
+    ``parts``: in how many parts a batch went through the network at the end, more than one where memory ran out.
+    """
 
     device: str
     device_name: str
@@ -21,16 +24,21 @@ class Measured(Record):
     epochs: int
     iterations_per_epoch: int
     trial: dict[str, float]  # candidate -> seconds per step
+    parts: int = 1
 
 
 class RunChoices(Record):
-    """Everything chosen for a run, whatever the configuration and fold: the same run name with others is refused."""
+    """Everything chosen for a run, whatever the configuration and fold: the same run name with others is refused.
+
+    ``augmentation`` ``None`` is each configuration's own.
+    """
 
     plan_hash: str
     splits_hash: str
     seed: int
     epochs: int | None
     time_budget_minutes: float | None
+    augmentation: str | None = None
 
 
 class RunRecord(Record):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from autolv.core.errors import Interrupted, TrainingError
 from autolv.runtime.device import autocast, memory_format
+from autolv.runtime.memory import is_out_of_memory, release_cached
 from autolv.schema.plan import Training
 from autolv.training.sampler import Batch
 from autolv.training.schedule import learning_rate
 from autolv.training.state import TrainState
+
+_log = logging.getLogger(__name__)
+_RUN_AWAY = 50.0  # Dice + cross-entropy begins below 3 and falls; logits that are wrong by dozens have run away
 
 Loss = Callable[[tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
 
@@ -23,7 +27,8 @@ Loss = Callable[[tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
 class Pace:
     """How steps are taken: on which device, in which precision and layout, how many, and how many make an epoch.
 
-    ``forward`` is the network, compiled or not.
+    ``forward`` is the network, compiled or not. A batch goes through it in ``parts``, whose gradients are added up, where
+    it does not fit the memory in one.
     """
 
     device: torch.device
@@ -32,21 +37,57 @@ class Pace:
     forward: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
     total: int
     per_epoch: int
+    parts: int = 1
 
 
 def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Training) -> torch.Tensor:
-    """Take one optimiser step on ``batch`` and return the loss, still on the device."""
+    """Take one optimiser step on ``batch`` and return the loss, still on the device.
+
+    In several parts the loss is the mean of theirs, weighted by their samples; the Dice in it is then that of a part.
+    """
     layout = memory_format(batch.images.ndim - 2, channels_last=pace.channels_last)
-    images = batch.images.to(pace.device, memory_format=layout)
-    labels = batch.labels.to(pace.device)
-    with autocast(pace.device, pace.precision):
-        outputs = pace.forward(images)
-    value = loss(outputs, labels)
     state.optimiser.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
+    total = torch.zeros((), device=pace.device)
+    for images, labels in zip(batch.images.chunk(pace.parts), batch.labels.chunk(pace.parts), strict=True):
+        with autocast(pace.device, pace.precision):
+            outputs = pace.forward(images.to(pace.device, memory_format=layout))
+        value = loss(outputs, labels.to(pace.device)) * (len(images) / len(batch.images))
+        value.backward()  # type: ignore[no-untyped-call]
+        total += value.detach()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.gradient_clip)
     state.optimiser.step()
-    return value.detach()
+    return total
+
+
+def step_in_memory(
+    state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Training
+) -> tuple[torch.Tensor, Pace]:
+    """Take one step; where memory runs out, halve what goes through the network at once and try again.
+
+    Returns the loss and the pace that fits. Nothing has been learnt when memory runs out: the optimiser steps last.
+    Raises ``TrainingError`` when not even one sample fits.
+    """
+    while True:
+        try:
+            return step(state, batch, loss, pace, training), pace
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            parts = 2 * pace.parts
+        # outside the handler, whose traceback holds on to the activations
+        state.optimiser.zero_grad(set_to_none=True)
+        release_cached(pace.device)
+        if pace.parts >= len(batch.images):
+            raise TrainingError(
+                f"one sample of {tuple(batch.images.shape[2:])} voxels does not fit the memory of {pace.device}.",
+                remedy="Plan for what there is (autolv_plan_and_preprocess --memory-gb N), or train with --precision "
+                "bfloat16.",
+            )
+        pace = replace(pace, parts=min(parts, len(batch.images)))
+        _log.warning(
+            "out of memory: batches of %d go through the network in %d parts from now on.",
+            len(batch.images), pace.parts,
+        )  # fmt: skip
 
 
 def fit(
@@ -64,18 +105,21 @@ def fit(
 
     ``monitor`` returns what to add to an epoch's row of the history; ``on_epoch`` is called after each. Raises
     ``Interrupted`` between two iterations once ``stop_asked`` says so (the caller saves), ``TrainingError`` when the
-    loss is not finite.
+    loss is not finite or has run away, or when not even one sample fits the memory.
     """
+    pace = replace(pace, parts=max(pace.parts, state.parts))
     while state.iteration < pace.total:
         begin = time.monotonic()
         rate = learning_rate(training, state.iteration, pace.total)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         batch = batch_of(state.iteration)
-        value = float(step(state, batch, loss, pace, training))
-        if not math.isfinite(value):
+        found, pace = step_in_memory(state, batch, loss, pace, training)
+        value, state.parts = float(found), pace.parts
+        if not value < _RUN_AWAY:  # NaN too
             raise TrainingError(
-                f"the loss became {value} at iteration {state.iteration}, with the cases {', '.join(set(batch.cases))}.",
+                f"the loss became {value:g} at iteration {state.iteration}, with the cases "
+                f"{', '.join(sorted(set(batch.cases)))}; the state saved last is kept.",
                 remedy="Look at these images; then try --precision float32, or a lower learning rate in the plan.",
             )
         state.iteration += 1

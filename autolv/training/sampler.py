@@ -39,6 +39,12 @@ class Batch:
     cases: tuple[str, ...]
 
 
+def part_of(batch: Batch, parts: int) -> Batch:
+    """Return the first of the ``parts`` that a batch is divided into."""
+    images = batch.images.chunk(parts)[0]
+    return Batch(images=images, labels=batch.labels[: len(images)], cases=batch.cases[: len(images)])
+
+
 class Sampler:
     """Draws patches from cases in memory: every slice (2D) or case (3D) once per pass, in a new order each pass."""
 

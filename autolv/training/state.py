@@ -23,7 +23,8 @@ class TrainState:
     """Network, optimiser, position and history of a run.
 
     ``iteration`` counts finished iterations; the batch of an iteration depends on its number alone, so this is also the
-    position in the data. ``loss_sum`` and ``epoch_seconds`` belong to the epoch under way.
+    position in the data. ``loss_sum`` and ``epoch_seconds`` belong to the epoch under way. ``parts`` is in how many parts
+    a batch goes through the network, more than one where memory has run out.
     """
 
     network: torch.nn.Module
@@ -32,6 +33,7 @@ class TrainState:
     loss_sum: float = 0.0
     epoch_seconds: float = 0.0
     seconds: float = 0.0
+    parts: int = 1
     history: list[dict[str, float]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -45,6 +47,7 @@ class TrainState:
                 "loss_sum": self.loss_sum,
                 "epoch_seconds": self.epoch_seconds,
                 "seconds": self.seconds,
+                "parts": self.parts,
                 "history": self.history,
             },
             buffer,
@@ -76,6 +79,7 @@ class TrainState:
             self.loss_sum = float(saved["loss_sum"])
             self.epoch_seconds = float(saved["epoch_seconds"])
             self.seconds = float(saved["seconds"])
+            self.parts = int(saved.get("parts", 1))
             self.history = [{str(k): float(v) for k, v in row.items()} for row in saved["history"]]
             return True
         if found:

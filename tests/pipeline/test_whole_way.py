@@ -78,13 +78,27 @@ def test_a_finished_fold_is_not_trained_again(root: Path) -> None:
     assert weights.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("other", [["--seed", "5"], ["--epochs", "3"]])
+@pytest.mark.parametrize("other", [["--seed", "5"], ["--epochs", "3"], ["--augment", "nnunet"]])
 def test_the_same_run_with_other_choices_is_refused(
     root: Path, other: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train_main([*_TRAIN, *other, "-c", "2d_unet", "-f", "0", "--root", str(root)]) == 2
     said = capsys.readouterr().err
     assert "other choices" in said and "--run" in said and other[0][2:-1] in said
+
+
+def test_an_augmentation_asked_for_is_what_the_fold_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    robust = [*_TRAIN, "-c", "2d_unet", "-f", "0", "--run", "robust", "--augment", "vendor-robust"]
+    assert train_main([*robust, "--root", str(root), "--quiet"]) == 0
+    workspace = Workspace.at(root)
+    record = read_record(RunRecord, workspace.fold("D", "robust", "2d_unet", 0) / "run.json")
+    assert record.configuration.training.augmentation == record.choices.augmentation == "vendor-robust"
+    one = workspace.fold("D", "default", "2d_unet", 0) / "weights.safetensors"
+    assert _sha(one) != _sha(workspace.fold("D", "robust", "2d_unet", 0) / "weights.safetensors")
+    capsys.readouterr()
+    assert train_main([*_TRAIN, "-f", "0", "--run", "other", "--augment", "vendor-robst", "--root", str(root)]) == 2
+    assert "'vendor-robust'" in capsys.readouterr().err
+    assert not workspace.run("D", "other").exists()
 
 
 def test_the_same_seed_gives_the_same_weights_under_another_name(root: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_sample_does_not_depend_on_the_others(patch: tuple[int, ...]) -> None:
         assert torch.equal(alone_labels, together_labels[row])
 
 
-@pytest.mark.parametrize("preset", ["none", "default", "nnunet", "upright"])
+@pytest.mark.parametrize("preset", ["none", "default", "nnunet", "upright", "vendor-robust"])
 @pytest.mark.parametrize("patch", [(20, 24), (4, 20, 24)])
 def test_what_is_given_stays_and_the_result_is_the_same_each_time(preset: str, patch: tuple[int, ...]) -> None:
     images, labels = _batch(8, *oversize(patch, preset))

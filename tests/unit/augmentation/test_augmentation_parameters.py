@@ -85,7 +85,7 @@ def test_each_in_plane_axis_is_mirrored_in_half_of_the_samples_where_mirroring_i
 
 
 def test_the_same_seed_gives_the_same_parameters_and_another_seed_others() -> None:
-    first, again, other = (draw("default", 64, np.random.default_rng(seed), mirror=True) for seed in (6, 6, 7))
+    first, again, other = (draw("vendor-robust", 64, np.random.default_rng(seed), mirror=True) for seed in (6, 6, 7))
     for name, values in _values(first).items():
         assert np.array_equal(values, getattr(again, name)), name
         assert not np.array_equal(values, getattr(other, name)), name
@@ -106,7 +106,7 @@ def test_none_draws_the_neutral_parameters() -> None:
     assert len(parameters) == len(neutral) == 9
     for name, values in _values(parameters).items():
         assert values.dtype == getattr(neutral, name).dtype, name
-        if name != "noise_seed":
+        if name not in ("noise_seed", "scanner_seed"):
             assert np.array_equal(values, getattr(neutral, name)), name
 
 
@@ -182,3 +182,54 @@ def test_the_upright_preset_turns_by_30_degrees_at_most_and_seldom_mirrors() -> 
     assert math.radians(29) < largest <= math.radians(30)
     mirrored = float((drawn.flip_y | drawn.flip_x).mean())
     assert abs(mirrored - (1 - 0.92**2)) < 0.01  # 15 %
+
+
+def test_other_presets_draw_what_they_drew_before_there_was_a_scanner() -> None:
+    """The first numbers of the generator belong to nnU-Net's transforms, so that old runs can be repeated."""
+    drawn = draw("default", 4, np.random.default_rng(0), mirror=True)
+    rng = np.random.default_rng(0)
+    assert np.array_equal(drawn.flip_y, rng.random((4, 2))[:, 0] < 0.5)
+    for name in (
+        "slice_shift_px", "brightness_shift", "tone_log_slopes", "bias_strength", "ghost_strength", "rician_sd"
+    ):  # fmt: skip
+        assert not getattr(drawn, name).any(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "probability", "low", "high"),
+    [
+        ("slice_shift_px", 0.3, 0.5, 3.0),
+        ("bias_strength", 0.3, 0.1, 0.4),
+        ("ghost_strength", 0.1, 0.05, 0.3),
+        ("rician_sd", 0.15, 0.05, 0.3),
+    ],
+)
+def test_the_robust_preset_draws_scanners_as_often_and_as_far_as_it_says(
+    name: str, probability: float, low: float, high: float
+) -> None:
+    values = getattr(draw("vendor-robust", N, np.random.default_rng(12), mirror=True), name)
+    active = values[values != 0]
+    _assert_share(values != 0, probability)
+    assert low <= active.min() < low + 0.02 * (high - low)
+    assert high - 0.02 * (high - low) < active.max() <= high
+
+
+def test_the_brightness_of_the_robust_preset_spreads_as_published() -> None:
+    shift = draw("vendor-robust", N, np.random.default_rng(13), mirror=True).brightness_shift
+    _assert_share(shift != 0, 0.3)
+    assert abs(shift[shift != 0].std() - 0.2) < 0.005  # N(0, 0.2): Full 2021
+
+
+def test_quarter_turns_come_on_top_of_the_rotation() -> None:
+    preset = dataclasses.replace(PRESETS.get("none"), orientation_probability=1.0)
+    quarters = draw(preset, N, np.random.default_rng(14), mirror=False).angle_rad / (math.pi / 2)
+    assert set(np.round(quarters, 9)) == {0.0, 1.0, 2.0, 3.0}
+    for quarter in range(4):
+        _assert_share(np.isclose(quarters, quarter), 0.25)
+
+
+def test_ghosts_have_two_to_four_copies_along_either_axis() -> None:
+    drawn = draw("vendor-robust", N, np.random.default_rng(15), mirror=True)
+    copies = drawn.ghost_copies[drawn.ghost_strength != 0]
+    assert set(copies) == {-4.0, -3.0, -2.0, 2.0, 3.0, 4.0}
+    assert not drawn.ghost_copies[drawn.ghost_strength == 0].any()

@@ -1,0 +1,25 @@
+"""Whether an error means that memory ran out, and giving back what is cached."""
+
+from __future__ import annotations
+
+import torch
+
+_SAID_BY_TORCH = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether ``error`` says that the device's or the machine's memory is used up.
+
+    On the CPU, and for some libraries on a GPU, torch says so in a plain ``RuntimeError``.
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID_BY_TORCH)
+
+
+def release_cached(device: torch.device) -> None:
+    """Return to the device what torch keeps for later: after a failed step that is most of the memory."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,149 @@
+"""The loop when things go wrong: memory that runs out, losses that run away."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from autolv.core.errors import TrainingError
+from autolv.schema.plan import Training
+from autolv.training.loop import Pace, fit, step
+from autolv.training.sampler import Batch
+from autolv.training.state import TrainState, make_optimiser
+
+CPU = torch.device("cpu")
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"),
+    MemoryError(),
+)
+
+
+class Small(torch.nn.Module):
+    """A convolution that fails for batches of more than ``room`` samples, as memory that runs out would."""
+
+    def __init__(self, room: int, error: BaseException) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = torch.nn.Conv2d(1, 3, 1)
+        self.room, self.error = room, error
+        self.seen: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        self.seen.append(len(x))
+        if len(x) > self.room:
+            raise self.error
+        return (self.conv(x),)
+
+
+def _loss(outputs: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(outputs[0], labels)
+
+
+def _batch(n: int = 8, value: float = 1.0) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    return Batch(
+        images=value * torch.randn((n, 1, 6, 6), generator=generator),
+        labels=torch.randint(0, 3, (n, 6, 6), generator=generator),
+        cases=tuple(f"case{i}" for i in range(n)),
+    )
+
+
+def _training() -> Training:
+    return Training(
+        batch_size=8, loss="dice_ce", deep_supervision_weights=(1.0,), optimiser="sgd", learning_rate=0.1,
+        weight_decay=0.0, momentum=0.0, warmup_fraction=0.0, schedule="cosine", gradient_clip=1e6, augmentation="none",
+        mirror=False, heart_fraction=1.0, epochs=1, iterations_per_epoch=2, expected_memory_gb=0.1, expected_minutes=0.1,
+    )  # fmt: skip
+
+
+def _state(network: torch.nn.Module) -> TrainState:
+    return TrainState(network=network, optimiser=make_optimiser(network, _training()))
+
+
+def _pace(network: torch.nn.Module, *, parts: int = 1, total: int = 2) -> Pace:
+    return Pace(device=CPU, precision="float32", channels_last=False, forward=network, total=total, per_epoch=2,
+                parts=parts)  # fmt: skip
+
+
+def _fit(state: TrainState, batch_of: Callable[[int], Batch], *, total: int = 2, parts: int = 1) -> None:
+    fit(
+        state,
+        batch_of=batch_of,
+        loss=_loss,
+        pace=_pace(state.network, total=total, parts=parts),
+        training=_training(),
+        monitor=dict,
+        on_epoch=lambda _: None,
+        stop_asked=lambda: False,
+    )
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_a_batch_in_parts_gives_the_step_of_the_whole(parts: int) -> None:
+    losses, weights = [], []
+    for count in (1, parts):
+        state = _state(Small(8, MemoryError()))
+        losses.append(step(state, _batch(), _loss, _pace(state.network, parts=count), _training()))
+        weights.append(torch.cat([p.detach().flatten() for p in state.network.parameters()]))
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(weights[0], weights[1])
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "cpu", "python"])
+def test_out_of_memory_halves_what_goes_through_at_once_and_goes_on(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    tight, wide = _state(Small(3, error)), _state(Small(8, error))
+    with caplog.at_level(logging.WARNING):
+        _fit(tight, lambda _: _batch())
+    _fit(wide, lambda _: _batch())
+    assert tight.network.seen == [8, 4, *[2] * 8]  # halved twice, then two whole steps of four parts
+    assert tight.parts == 4 and wide.parts == 1
+    assert caplog.messages == [
+        "out of memory: batches of 8 go through the network in 2 parts from now on.",
+        "out of memory: batches of 8 go through the network in 4 parts from now on.",
+    ]
+    for one, other in zip(tight.network.parameters(), wide.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_resumed_run_goes_on_in_as_many_parts(tmp_path: Path) -> None:
+    state = _state(Small(3, MemoryError()))
+    _fit(state, lambda _: _batch())
+    state.save(tmp_path / "state.pt")
+    again = _state(Small(3, MemoryError()))
+    assert again.load(tmp_path / "state.pt") and again.parts == 4
+    _fit(again, lambda _: _batch(), total=3)
+    assert again.network.seen == [2] * 4
+
+
+def test_where_not_even_one_sample_fits_two_ways_out_are_named() -> None:
+    state = _state(Small(0, MemoryError()))
+    before = [p.clone() for p in state.network.parameters()]
+    with pytest.raises(TrainingError, match="does not fit the memory") as caught:
+        _fit(state, lambda _: _batch())
+    assert "--memory-gb" in str(caught.value) and "--precision bfloat16" in str(caught.value)
+    assert state.network.seen == [8, 4, 2, 1]
+    assert all(torch.equal(p, q) for p, q in zip(state.network.parameters(), before, strict=True))
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
+    state = _state(Small(0, RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        _fit(state, lambda _: _batch())
+    assert state.network.seen == [8]
+
+
+@pytest.mark.parametrize("value", [math.nan, 1e6])
+def test_a_loss_that_runs_away_stops_the_run_with_the_cases(value: float) -> None:
+    state = _state(Small(8, MemoryError()))
+    with pytest.raises(TrainingError, match=r"iteration 1, with the cases case0, case1") as caught:
+        _fit(state, lambda iteration: _batch(2, value if iteration == 1 else 1.0))
+    assert "is kept" in str(caught.value)
+    assert state.iteration == 1
