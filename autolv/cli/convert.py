@@ -44,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--patient-pattern", metavar="REGEX", help="finds the patient in a case's name, e.g. '(patient[0-9]+)'"
     )
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="acdc: leave out training frames whose label map is missing"
+    )
     parser.add_argument("--patients", metavar="N", type=count, default=20, help="phantom: to train on (default: 20)")
     parser.add_argument("--test-patients", metavar="N", type=whole, default=0, help="phantom: kept apart (default: 0)")
     parser.add_argument("--frames", metavar="N", type=count, help="phantom: per cine")
@@ -91,6 +94,7 @@ def _convert(args: argparse.Namespace) -> None:
         label_pattern=args.label_pattern,
         table=optional_path(args.csv),
         patient_pattern=args.patient_pattern,
+        allow_missing=args.allow_missing,
         patients=args.patients,
         test_patients=args.test_patients,
         frames=args.frames,

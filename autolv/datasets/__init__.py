@@ -17,8 +17,9 @@ class ConvertOptions:
 
     ``labels`` maps structure names (aliases allowed) to the codes in the source's files. ``image_pattern`` and
     ``label_pattern`` hold ``{case}``; ``table`` is a CSV with the columns image, label, patient. ``patient_pattern`` is a
-    regular expression with one group, searched for in the case name. ``patients``, ``test_patients``, ``frames``,
-    ``preset`` and ``seed`` shape the phantom; ``frames`` ``None`` leaves their number to the phantom.
+    regular expression with one group, searched for in the case name. ``allow_missing`` leaves training images out whose
+    label map is missing, where the layout promises one. ``patients``, ``test_patients``, ``frames``, ``preset`` and
+    ``seed`` shape the phantom; ``frames`` ``None`` leaves their number to the phantom.
     """
 
     overwrite: bool = False
@@ -28,6 +29,7 @@ class ConvertOptions:
     label_pattern: str | None = None
     table: Path | None = None
     patient_pattern: str | None = None
+    allow_missing: bool = False
     seed: int = 0
     patients: int = 20
     test_patients: int = 0

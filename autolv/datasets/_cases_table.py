@@ -1,10 +1,13 @@
-"""``cases.csv``: what is known of each case beside its image and labels."""
+"""``cases.csv``: what is known of each case beside its image and labels. Columns of others are left as they are."""
 
 from __future__ import annotations
 
 import csv
+import functools
 import io
-from collections.abc import Iterable, Mapping
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,16 @@ from typing import Any
 from autolv.core.errors import DataError
 from autolv.schema.dataset import Case, Phase
 
+_log = logging.getLogger("autolv.datasets")
+
 COLUMNS = (
     "case", "patient", "split", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg",
 )  # fmt: skip
+_ALIASES = {"height": "height_cm", "weight": "weight_kg", "rr": "rr_ms"}
+_UNREAD = ("rr_ms",)  # has its place in the table; nothing reads it yet
+# what a column without a unit in its name must hold to be taken for one in cm or kg, and not in m, inches or pounds
+_PLAUSIBLE = {"height": (50.0, 250.0, "cm"), "weight": (5.0, 350.0, "kg")}
+_BOM = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +52,93 @@ def table_text(rows: Iterable[tuple[Case, str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for case, split in rows:
-        known = {**case.model_dump(), "split": split}
-        writer.writerow(["" if known[name] is None else _plain(known[name]) for name in COLUMNS])
+    writer.writerows(_cells(case, split).values() for case, split in rows)
     return text.getvalue()
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file with a header; comma or semicolon, with or without byte-order mark."""
+def completed_text(text: str, rows: Iterable[tuple[Case, str]], *, others: bool = True) -> str:
+    """Return the table ``text`` with what it lacks of ``rows``: empty cells, columns (without ``split``), cases.
+
+    What stands there stays, in its order: values, columns of others, separator, line ends; nothing lacking gives the
+    text itself. Without ``others`` the rows of cases that are not among ``rows`` are left out.
+    """
+    bom, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
+    delimiter = _delimiter(text)
+    table = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if line]
+    width = max(map(len, table), default=0)
+    padded = [[*line, *[""] * (width - len(line))] for line in table] or [list(COLUMNS)]
+    header, body = [*padded[0]], padded[1:]
+    cells = {case.case: _cells(case, split) for case, split in rows}
+    places = _places(header)
+    for name in COLUMNS:
+        if name not in places and name != "split" and any(known[name] for known in cells.values()):
+            places[name] = len(header)
+            header.append(name)
+    there = [line[places["case"]].strip() for line in body]
+    kept = [line for case, line in zip(there, body, strict=True) if others or case in cells]
+    added = [[""] * places["case"] + [case] for case in cells if case not in there]
+    made = [header, *(_filled(line, cells, places, len(header)) for line in (*kept, *added))]
+    if made == padded:
+        return bom + text
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter, lineterminator="\r\n" if "\r\n" in text else "\n").writerows(made)
+    return bom + out.getvalue()
+
+
+def _filled(
+    line: Sequence[str], cells: Mapping[str, Mapping[str, str]], places: Mapping[str, int], width: int
+) -> list[str]:
+    """Return a line of ``width`` cells in which those that were empty hold what is known of its case."""
+    filled = [*line, *[""] * (width - len(line))]
+    for name, text in cells.get(filled[places["case"]].strip(), {}).items():
+        if name in places and not filled[places[name]].strip():
+            filled[places[name]] = text
+    return filled
+
+
+def _cells(case: Case, split: str) -> dict[str, str]:
+    known = {**case.model_dump(), "split": split}
+    return {name: "" if known[name] is None else _plain(known[name]) for name in COLUMNS}
+
+
+def _places(header: Sequence[str]) -> dict[str, int]:
+    """Return where each column stands that is known, by its proper name; an alias counts where that is not there."""
+    names = [name.strip() for name in header]
+    places = {_ALIASES[name]: place for place, name in enumerate(names) if name in _ALIASES}
+    return places | {name: place for place, name in enumerate(names) if name in COLUMNS}
+
+
+def read_text(path: Path) -> str:
+    """Return a table's text as it stands, with its line ends and byte-order mark."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the table {path}: {error}.", remedy="Save it as CSV in UTF-8.") from error
-    header = text.split("\n", 1)[0]
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restval="", restkey="")
+
+
+def read_csv(path: Path, *, also: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Return the rows of a CSV file with a header; comma or semicolon, with or without byte-order mark.
+
+    Columns that are neither those of ``cases.csv`` nor among ``also`` are told: a slip in a name would lose a column.
+    """
+    text = read_text(path).removeprefix(_BOM)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), restval="", restkey="")
+    known = (*COLUMNS, *_ALIASES, *_UNREAD, *also)
+    _warn_unknown(path, tuple(name.strip() for name in reader.fieldnames or () if name.strip() not in ("", *known)))
     return [{k.strip(): (v or "").strip() for k, v in row.items() if k and isinstance(v, str)} for row in reader]
+
+
+def _delimiter(text: str) -> str:
+    header = text.split("\n", 1)[0]
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+@functools.lru_cache(maxsize=256)
+def _warn_unknown(path: Path, names: tuple[str, ...]) -> None:
+    """Log the columns that are not read, once per process however often the table is."""
+    if names:
+        known = ", ".join((*COLUMNS, *_UNREAD))
+        _log.warning("%s: columns that are not read: %s (known are %s).", path, ", ".join(names), known)
 
 
 def read_table(path: Path) -> dict[str, CaseRow]:
@@ -86,19 +167,45 @@ def row_of(raw: Mapping[str, str], where: str) -> CaseRow:
     split = raw.get("split", "") or None
     if split not in (None, "training", "test"):
         raise DataError(f"{where}: split {split!r} is neither 'training' nor 'test'.", remedy="Write one of these.")
-    frame = _number(raw, "frame", where)
     return CaseRow(
         case=raw.get("case", ""),
         patient=raw.get("patient", ""),
         split=split,
-        frame=None if frame is None else round(frame),
+        frame=_frame(raw, where),
         phase=None if phase is None else ("ED" if phase == "ED" else "ES"),
         group=raw.get("group") or None,
         vendor=raw.get("vendor") or None,
         centre=raw.get("centre") or None,
-        height_cm=_number(raw, "height_cm", where),
-        weight_kg=_number(raw, "weight_kg", where),
+        height_cm=_quantity(raw, "height_cm", "height", where),
+        weight_kg=_quantity(raw, "weight_kg", "weight", where),
     )
+
+
+def _frame(raw: Mapping[str, str], where: str) -> int | None:
+    number = _number(raw, "frame", where)
+    if number is None:
+        return None
+    if number < 1 or number != int(number):
+        raise DataError(
+            f"{where}: frame {raw['frame']!r} is not a frame; frames are counted from 1.",
+            remedy="Write a whole number of at least 1, or leave it empty.",
+        )
+    return int(number)
+
+
+def _quantity(raw: Mapping[str, str], column: str, alias: str, where: str) -> float | None:
+    """Return the number in ``column``, or, where that is empty, in ``alias``, whose name does not say the unit."""
+    value = _number(raw, column, where)
+    if value is not None:
+        return value
+    value = _number(raw, alias, where)
+    low, high, unit = _PLAUSIBLE[alias]
+    if value is not None and not low <= value <= high:
+        raise DataError(
+            f"{where}: {alias} {value:g} is not plausible in {unit} ({low:g} to {high:g} are).",
+            remedy=f"Give it in {unit} in a column {column}, or leave it empty.",
+        )
+    return value
 
 
 def _number(raw: Mapping[str, str], column: str, where: str) -> float | None:
@@ -106,11 +213,12 @@ def _number(raw: Mapping[str, str], column: str, where: str) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
-    except ValueError as error:
-        raise DataError(
-            f"{where}: {column} {text!r} is not a number.", remedy="Correct it, or leave it empty."
-        ) from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{where}: {column} {text!r} is not a number.", remedy="Correct it, or leave it empty.")
+    return number
 
 
 def _plain(value: object) -> str:

@@ -84,7 +84,7 @@ def place_label(source: Path, target: Path, *, frame: int | None = None) -> None
 
 
 def _remove(folder: Path) -> None:
-    if folder.is_dir():
+    if folder.is_dir() and not folder.is_symlink():  # of a link only the link goes
         shutil.rmtree(folder)
     else:
         folder.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autolv.core.errors import DataError
@@ -26,6 +26,7 @@ CODES = {RV_CAVITY: 1, LV_MYOCARDIUM: 2, LV_CAVITY: 3}
 _FRAME = re.compile(r"_frame(\d+)(_gt)?\.nii(\.gz)?$")
 _CINE = re.compile(r"_4d\.nii(\.gz)?$")
 _TESTING = "testing"
+_NAMED = 5  # at most so many files are named in a message
 _LAYOUT = (
     "training/patient001/Info.cfg, patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz, ... "
     "(or database/training, or any folder of such patient folders)"
@@ -43,25 +44,34 @@ class _Frame:
     test: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a source holds: frames to be written, what was odd, what is left out and why.
+
+    ``unlabelled`` names the label maps that are missing of training frames whose image is there.
+    """
+
+    frames: list[_Frame] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+
+
 class AcdcConverter:
     """Folders of patients as the ACDC challenge gives them out."""
 
     def convert(self, source: Path, target: Path, options: ConvertOptions) -> ConversionReport:
-        """Write the raw dataset ``target`` from the release, one of its halves, or any folder of patient folders."""
+        """Write the raw dataset ``target`` from the release, one of its halves, or any folder of patient folders.
+
+        A training frame without its label map, where others have theirs, is a ``DataError``, or left out with
+        ``options.allow_missing``; other frames of the cine, and the test half, need none.
+        """
         patients = [(folder, test) for half, test in _halves(source) for folder in _patient_folders(half)]
-        frames: list[_Frame] = []
-        problems: list[str] = []
-        skipped: list[tuple[str, str]] = []
+        found = _Found()
         for folder, test in patients:
-            _frames_of(
-                folder, test=test, pattern=options.patient_pattern, frames=frames, problems=problems, skipped=skipped
-            )
-        if not frames:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
-            raise DataError(
-                f"{source}: none of {len(patients)} patients has a labelled frame ({reasons}).",
-                remedy=f"Expected: {_LAYOUT}.",
-            )
+            _find_frames(folder, found, test=test, pattern=options.patient_pattern)
+        _refuse_incomplete(source, found, len(patients), allow_missing=options.allow_missing)
+        frames, problems = found.frames, found.problems
         with staged_folder(target, overwrite=options.overwrite, source=source) as folder:
             for name in (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS):
                 if name in (IMAGES, LABELS) or any(frame.test for frame in frames):
@@ -75,7 +85,9 @@ class AcdcConverter:
             dataset = _dataset(source, target.name, occurring(labels, trained, problems), frames, options)
             write_dataset(folder, dataset)
         cines = sum(1 for folder, _ in patients if _cine(folder) is not None)
-        return conversion_report("acdc", source, target, dataset, seen, problems=problems, skipped=skipped, cines=cines)
+        return conversion_report(
+            "acdc", source, target, dataset, seen, problems=problems, skipped=found.skipped, cines=cines
+        )
 
 
 ACDC: Converter = CONVERTERS.register("acdc")(AcdcConverter())
@@ -112,18 +124,28 @@ def _cine(folder: Path) -> Path | None:
     return next((p for p in sorted(folder.iterdir()) if p.is_file() and _CINE.search(p.name)), None)
 
 
-def _frames_of(
-    folder: Path,
-    *,
-    test: bool,
-    pattern: str | None,
-    frames: list[_Frame],
-    problems: list[str],
-    skipped: list[tuple[str, str]],
-) -> None:
-    """Append what can be taken of one patient to ``frames``, and what cannot, with the reason, to ``skipped``."""
+def _refuse_incomplete(source: Path, found: _Found, patients: int, *, allow_missing: bool) -> None:
+    """Raise ``DataError`` where there is nothing to write, or label maps are missing that nobody said may be."""
+    if not found.frames:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.skipped[:3])
+        raise DataError(
+            f"{source}: none of {patients} patients has a labelled frame ({reasons}).", remedy=f"Expected: {_LAYOUT}."
+        )
+    missing, labelled = found.unlabelled, sum(1 for frame in found.frames if frame.label and not frame.test)
+    if missing and labelled and not allow_missing:
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        raise DataError(
+            f"{source}: {len(missing)} of {len(missing) + labelled} training frames have no label map: missing "
+            f"{', '.join(missing[:_NAMED])}{more}.",
+            remedy="Add the label maps, or leave these frames out with --allow-missing.",
+        )
+
+
+def _find_frames(folder: Path, found: _Found, *, test: bool, pattern: str | None) -> None:
+    """Add to ``found`` what can be taken of one patient, and what cannot, with the reason."""
+    frames, skipped = found.frames, found.skipped
     info = read_info(folder / "Info.cfg")
-    problems += [f"{folder.name}: {problem}" for problem in info.problems]
+    found.problems.extend(f"{folder.name}: {problem}" for problem in info.problems)
     images: dict[int, Path] = {}
     labels: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -143,7 +165,10 @@ def _frames_of(
         if image is None:
             skipped.append((case.case, f"neither a file of frame {number} nor the whole cine is there"))
         elif label is None and not test:
-            skipped.append((case.case, f"no label map of frame {number} ({folder.name}_frame{number:02d}_gt.nii.gz)"))
+            label_name = f"{folder.name}_frame{number:02d}_gt.nii.gz"
+            skipped.append((case.case, f"no label map of frame {number} ({label_name})"))
+            if take is None:  # a frame with its own file is one of those that the challenge labelled
+                found.unlabelled.append(label_name)
         else:
             frames.append(_Frame(case if label else case.model_copy(update={"label": None}), image, take, label, test))
 

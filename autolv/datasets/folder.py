@@ -111,7 +111,7 @@ def _from_table(source: Path, options: ConvertOptions) -> list[_Item]:
     """Return the cases listed in the table; paths are relative to ``source``, or else to the table's own folder."""
     table = options.table or source
     items = []
-    for number, raw in enumerate(read_csv(table), start=2):
+    for number, raw in enumerate(read_csv(table, also=("image", "label")), start=2):
         where = f"{table}, line {number}"
         test = raw.get("split") == "test"
         needed = ("image", "patient") if test else ("image", "label", "patient")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autolv.core.errors import DataError
@@ -12,8 +13,10 @@ from autolv.datasets._staging import ENDING, place_image, place_label, staged_fo
 from autolv.datasets._survey import Seen, conversion_report, occurring, survey, with_phases
 from autolv.datasets.raw import (
     CHANNEL,
+    DESCRIPTION,
     IMAGES,
     LABELS,
+    TABLE,
     TEST_IMAGES,
     TEST_LABELS,
     checked_dataset,
@@ -31,12 +34,17 @@ class NnunetConverter:
     def convert(self, source: Path, target: Path, options: ConvertOptions) -> ConversionReport:
         """Copy the dataset ``source`` to ``target`` with a ``cases.csv`` that names each case's patient and phase.
 
-        Images that are not 3D ``.nii.gz`` are rewritten so. Where ``source`` is ``target``, only ``cases.csv`` is added.
+        Images that are not 3D ``.nii.gz`` are rewritten so. Where ``source`` is ``target``, only ``cases.csv`` is added,
+        or what it lacks; ``options.labels`` that differ from its ``dataset.json`` are then a ``DataError``.
         """
         dataset = load_dataset(source, patient_pattern=options.patient_pattern)
+        in_place = target.exists() and source.resolve() == target.resolve()
         if options.labels is not None:
-            dataset = dataset.model_copy(update={"labels": dict(LabelSchema.from_names(options.labels).codes)})
-        if target.exists() and source.resolve() == target.resolve():
+            labels = dict(LabelSchema.from_names(options.labels).codes)
+            if in_place and labels != dataset.labels:
+                raise _other_codes(target / DESCRIPTION, dataset.labels, labels)
+            dataset = dataset.model_copy(update={"labels": labels})
+        if in_place:
             return _in_place(source, target, dataset, options)
         skipped = [
             (case.case, reason) for case in (*dataset.training, *dataset.test) if (reason := _lacks(source, case))
@@ -59,11 +67,20 @@ class NnunetConverter:
                 name=lambda item: item[0].case, label="convert", workers=options.workers,
             )  # fmt: skip
             copied = _completed(target.name, dataset, cases, seen, problems)
-            write_dataset(folder, copied)
+            write_dataset(folder, copied, table=source / TABLE)
         return conversion_report("nnunet", source, target, copied, seen, problems=problems, skipped=skipped)
 
 
 NNUNET: Converter = CONVERTERS.register("nnunet")(NnunetConverter())
+
+
+def _other_codes(path: Path, there: Mapping[str, int], given: Mapping[str, int]) -> DataError:
+    """Return the error that a dataset used in place has other codes than those given."""
+    stands, asked = (", ".join(f"{name}={code}" for name, code in codes.items()) for codes in (there, given))
+    return DataError(
+        f"{path} says {stands}, --labels says {asked}; a dataset that lies in the workspace is used as it is.",
+        remedy=f'Correct "labels" there to {json.dumps({"background": 0, **given})}, or leave --labels out.',
+    )
 
 
 def _in_place(source: Path, target: Path, dataset: Dataset, options: ConvertOptions) -> ConversionReport:

@@ -15,7 +15,7 @@ from typing import Any
 
 from autolv.core.errors import DataError
 from autolv.core.labels import LabelSchema
-from autolv.datasets._cases_table import CaseRow, read_table, table_text
+from autolv.datasets._cases_table import CaseRow, completed_text, read_table, read_text, table_text
 from autolv.datasets._description import Description, read_description
 from autolv.datasets._names import frame_of, patient_of, phase_of, rule_in_words
 from autolv.schema.dataset import Case, Dataset
@@ -61,7 +61,7 @@ def load_dataset(folder: Path, *, patient_pattern: str | None = None) -> Dataset
             _match_pattern(folder / TABLE, rows, training, patient_pattern)
     return checked_dataset(
         folder,
-        name=folder.resolve().name,
+        name=folder.absolute().name,  # that of a link, where the folder is one: it was asked for under that name
         labels=dict(LabelSchema.from_names(description.labels).codes),
         file_ending=description.file_ending,
         training=tuple(_case(f, rows, patient_pattern) for f in training),
@@ -81,16 +81,34 @@ def checked_dataset(where: Path, **fields: Any) -> Dataset:
         raise DataError(f"{where}: {what}.", remedy="Give each case its own name.") from error
 
 
-def write_dataset(folder: Path, dataset: Dataset) -> None:
-    """Write ``dataset.json`` (nnU-Net's format 2, with our names of structures) and ``cases.csv`` of ``dataset``."""
+def write_dataset(folder: Path, dataset: Dataset, *, table: Path | None = None) -> None:
+    """Write ``dataset.json`` (nnU-Net's format 2, with our names of structures) and ``cases.csv`` of ``dataset``.
+
+    Columns of others in ``table``, the ``cases.csv`` that the dataset was read with, are carried over.
+    """
     write_text(folder / DESCRIPTION, dataset_json(dataset))
+    if table is not None and table.is_file():
+        write_text(folder / TABLE, completed_text(read_text(table), _rows(dataset), others=False))
     write_cases(folder, dataset)
 
 
 def write_cases(folder: Path, dataset: Dataset) -> None:
-    """Write ``cases.csv`` of ``dataset``: from then on its patients are fixed, whatever the rule that found them."""
-    rows = [*((case, "training") for case in dataset.training), *((case, "test") for case in dataset.test)]
-    write_text(folder / TABLE, table_text(rows))
+    """Write ``cases.csv`` of ``dataset``: from then on its patients are fixed, whatever the rule that found them.
+
+    A table that is there is kept with all that stands in it; only what it lacks is added.
+    """
+    path = folder / TABLE
+    if not path.is_file():
+        write_text(path, table_text(_rows(dataset)))
+        return
+    kept = read_text(path)
+    text = completed_text(kept, _rows(dataset))
+    if text != kept:
+        write_text(path, text)
+
+
+def _rows(dataset: Dataset) -> list[tuple[Case, str]]:
+    return [*((case, "training") for case in dataset.training), *((case, "test") for case in dataset.test)]
 
 
 def dataset_json(dataset: Dataset) -> str:

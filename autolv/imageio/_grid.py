@@ -17,7 +17,8 @@ from autolv.core.geometry import Geometry
 _log = logging.getLogger("autolv.imageio.volumes")
 
 _SHEAR_NOISE = 1e-5  # float32 quaternions and six-digit direction cosines stay below this
-_SHEAR_LIMIT = 0.1  # a rectangular voxel would be wrong by more than 10 % of its width
+_SHEAR_STRONG = 0.1  # a rectangular voxel is wrong by more than 10 % of its width
+_FLAT = 1e-3  # the box of three unit axes holds less than 0.1 % of a cube: they lie in one plane
 _FRAME_MS = (10.0, 120.0)  # cine frames: 20 to 60 ms are usual, these are the bounds of the plausible
 _PER_MS = {"msec": 1.0, "sec": 1000.0, "usec": 0.001}
 
@@ -52,7 +53,11 @@ def spatial_shape(path: Path, shape: tuple[int, ...]) -> tuple[tuple[int, int, i
 
 
 def checked_geometry(path: Path, affine: NDArray[np.float64], file_shape: tuple[int, int, int]) -> Geometry:
-    """Return the geometry of an affine; slight shear is told, shear that would bend volumes raises ``DataError``."""
+    """Return the geometry of an affine; shear is told, and loudly where it is strong.
+
+    A sheared grid is taken as a rectangular one with the same spacing: volumes come from the spacing alone. Raises
+    ``DataError`` where the affine spans no volume: NaN, a spacing of zero, axes in one plane.
+    """
     columns = affine[:3, :3]
     spacing = np.linalg.norm(columns, axis=0)
     if not np.isfinite(affine).all() or (spacing <= 0).any():
@@ -61,15 +66,20 @@ def checked_geometry(path: Path, affine: NDArray[np.float64], file_shape: tuple[
             remedy="Correct the spacing in the file's header.",
         )
     direction = columns / spacing
-    shear = float(np.abs(direction.T @ direction - np.eye(3)).max())
-    if shear > _SHEAR_LIMIT:
-        degrees = math.degrees(math.asin(min(1.0, shear)))
+    box = abs(float(np.linalg.det(direction)))
+    if box < _FLAT:
         raise DataError(
-            f"{path}: its axes are {degrees:.1f} degrees from perpendicular (shear {shear:.3g}, at most "
-            f"{_SHEAR_LIMIT} is taken).",
-            remedy="Resample the image to a rectangular grid, or correct the affine in its header.",
+            f"{path}: its three axes lie in one plane (the affine in its header is singular).",
+            remedy="Correct the affine in the file's header.",
         )
-    if shear > _SHEAR_NOISE:
+    shear = float(np.abs(direction.T @ direction - np.eye(3)).max())
+    if shear > _SHEAR_STRONG:
+        degrees = math.degrees(math.asin(min(1.0, shear)))
+        warn(path, f"its axes are {degrees:.1f} degrees from perpendicular (shear {shear:.3g}); it is taken as a "
+             f"rectangular grid of {' x '.join(f'{mm:.4g}' for mm in spacing)} mm, on which volumes are "
+             f"{100 * (1 / box - 1):.1f} % larger and lengths across the lean are wrong. Resample the image to "
+             f"perpendicular axes, or correct the affine in its header.")  # fmt: skip
+    elif shear > _SHEAR_NOISE:
         warn(path, f"its axes are not quite perpendicular (shear {shear:.2g}); it is taken as a rectangular grid.")
     return Geometry.from_affine(affine, file_shape)
 

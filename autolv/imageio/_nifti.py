@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,48 @@ from autolv.imageio._grid import Stored, checked_geometry, frame_time_ms, spatia
 from autolv.schema.record import write_bytes
 
 ERRORS = (
-    OSError, EOFError, zlib.error, ValueError, TypeError, OverflowError, nib.spatialimages.HeaderDataError,
+    OSError, EOFError, zlib.error, ValueError, TypeError, OverflowError, KeyError, nib.spatialimages.HeaderDataError,
 )  # fmt: skip
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by their size in bytes
 _ArrayProxy: Any = nib.arrayproxy.ArrayProxy
 _GZIP_MAGIC = b"\x1f\x8b"
-_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+_SPACING_TOLD = 1e-3  # relative; volumes differ by 0.3 %
+# the lowest three bits of xyzt_units say the unit of length, the next three that along the fourth axis (nifti1.h)
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown, metre, millimetre, micrometre
+_TIME_UNITS = {8: "sec", 16: "msec", 24: "usec"}
+_NO_TIME_UNITS = (0, 32, 40, 48)  # unknown, hertz, parts per million, radians per second
 
 
 def read(path: Path) -> Stored:
-    """Return the whole file; a gzip's checksum is verified. Raises one of ``ERRORS`` if it cannot be read."""
+    """Return the whole file; a gzip's checksum is verified.
+
+    Raises one of ``ERRORS`` if it cannot be read, ``DataError`` if it does not fit into memory.
+    """
+    try:
+        return _read(path)
+    except MemoryError as error:
+        raise DataError(
+            f"{path}: reading it takes more memory than there is.",
+            remedy="Close other programs, or replace the file if it should be small.",
+        ) from error
+
+
+def _read(path: Path) -> Stored:
     data = path.read_bytes()
     if data.startswith(_GZIP_MAGIC):
         data = gzip.decompress(data)
     header = _header(data, repaired=True)
     described = _describe(path, header)
-    if header.get_data_dtype().kind not in "iufb":
+    kind = _voxel_type(header)
+    if kind.kind not in "iufb":
         raise DataError(
-            f"{path}: expected one real number per voxel, got {header.get_data_dtype()}.",
-            remedy="Convert the image to grey values.",
+            f"{path}: expected one real number per voxel, got {kind}.", remedy="Convert the image to grey values."
         )
+    # before nibabel makes room for what the header claims: a damaged one may claim more than any machine has
+    claimed = header.get_data_offset() + math.prod(described.shape) * kind.itemsize
+    if claimed > len(data):
+        size = " x ".join(str(n) for n in described.shape)
+        raise ValueError(f"its header claims {claimed} bytes ({size} voxels), it holds {len(data)}")
     array = np.asanyarray(_ArrayProxy(io.BytesIO(data), header))
     spatial = described.geometry.file_shape
     shape = spatial if described.frames == 1 else (*spatial, described.frames)
@@ -104,12 +127,30 @@ def _head_bytes(path: Path) -> bytes:
         return file.read(540)
 
 
+def _voxel_type(header: Any) -> np.dtype[Any]:
+    try:
+        kind: np.dtype[Any] = header.get_data_dtype()
+    except KeyError:
+        raise ValueError(f"NIfTI has no datatype {int(header['datatype'])}") from None
+    return kind
+
+
+def _units(path: Path, header: Any) -> tuple[float, str]:
+    """Return the millimetres of one unit of length, and the unit of time (``unknown`` where it is none)."""
+    code = int(header["xyzt_units"])
+    length, time = code & 0b000111, code & 0b111000
+    mm_per_unit = _MM_PER_UNIT.get(length, 1.0)
+    if code != length + time or length not in _MM_PER_UNIT or time not in (*_TIME_UNITS, *_NO_TIME_UNITS):
+        warn(path, f"NIfTI has no units of code {code}; lengths are taken as multiples of {mm_per_unit:g} mm.")
+    return mm_per_unit, _TIME_UNITS.get(time, "unknown")
+
+
 def _describe(path: Path, header: Any) -> Stored:
     stored = tuple(int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])])
     spatial, frames = spatial_shape(path, stored)
-    space_unit, time_unit = header.get_xyzt_units()
+    mm_per_unit, time_unit = _units(path, header)
     affine = _affine(path, header)
-    affine[:3] *= _MM_PER_UNIT.get(space_unit, 1.0)
+    affine[:3] *= mm_per_unit
     geometry = checked_geometry(path, affine, spatial)
     step = frame_time_ms(float(header["pixdim"][4]), time_unit, frames)
     return Stored(shape=stored, geometry=geometry, frames=frames, frame_time_ms=step)
@@ -133,21 +174,19 @@ def _affine(path: Path, header: Any) -> NDArray[np.float64]:
 
 
 def _with_spacing(path: Path, affine: NDArray[np.float64], zooms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``affine`` with the spacing of the zooms where the two differ by more than 1 %.
+    """Return ``affine`` with the spacing of the zooms, from which alone volumes are computed; told where they differ.
 
     The files of ACDC hold directions of length 1 in the sform and the spacing in pixdim alone; volumes computed from
-    that sform would be wrong by a factor of 24 (1.56 x 1.56 x 10 mm).
+    that sform would be wrong by a factor of 24 (1.56 x 1.56 x 10 mm). That is known, and not told.
     """
     norms = np.linalg.norm(affine[:3, :3], axis=0)
-    usable = np.isfinite(zooms) & (zooms > 0) & (norms > 0)
-    differ = usable & (np.abs(norms - zooms) > 0.01 * zooms)
-    if not differ.any():
-        return affine
-    if np.abs(norms - 1.0).max() > 1e-3:
+    usable = np.isfinite(zooms) & (zooms > 0) & np.isfinite(norms) & (norms > 0)
+    differ = usable & (np.abs(norms - zooms) > _SPACING_TOLD * zooms)
+    if differ.any() and np.abs(norms - 1.0).max() > 1e-3:
         warn(path, f"its affine gives a spacing of {np.round(norms, 4).tolist()} mm, its pixdim "
              f"{np.round(zooms, 4).tolist()} mm; pixdim is used.")  # fmt: skip
     scaled = affine.copy()
-    scaled[:3, :3] *= np.where(differ, zooms / np.where(norms > 0, norms, 1.0), 1.0)
+    scaled[:3, :3] *= np.where(usable, zooms / np.where(usable, norms, 1.0), 1.0)
     return scaled
 
 

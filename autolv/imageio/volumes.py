@@ -31,7 +31,7 @@ def read_image(path: Path) -> Volume:
     """Return an image as float32, (z, y, x), or (t, z, y, x) for a cine, in its canonical axis order.
 
     A 2D file is one slice; a fourth dimension of size 1 is dropped; NaN stays NaN. Raises ``DataError`` if the file
-    cannot be read, has five dimensions, more than one channel, or strongly sheared axes.
+    cannot be read, has five dimensions, more than one channel, or axes that span no volume.
     """
     stored = _read(path)
     return _volume(stored, _array(stored).astype(np.float32))

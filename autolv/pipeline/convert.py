@@ -11,6 +11,7 @@ from autolv.pipeline.context import thread_count
 from autolv.schema.dataset import ConversionReport
 
 _log = logging.getLogger(__name__)
+_NAMED = 5  # at most so many cases are named in a message
 
 
 def convert(
@@ -27,6 +28,7 @@ def convert(
     label_pattern: str | None = None,
     table: Path | str | None = None,
     patient_pattern: str | None = None,
+    allow_missing: bool = False,
     patients: int = 20,
     test_patients: int = 0,
     frames: int | None = None,
@@ -34,8 +36,9 @@ def convert(
 ) -> ConversionReport:
     """Convert ``source`` with the converter ``kind`` into ``raw_data/<dataset>`` and return what was found.
 
-    Raises ``DataError`` where the source is not what the converter expects, ``WorkspaceError`` where the dataset exists
-    and ``overwrite`` was not asked for.
+    What had to be left out is told in a warning. Raises ``DataError`` where the source is not what the converter
+    expects, or label maps are missing in a layout that promises them and not ``allow_missing``; ``WorkspaceError`` where
+    the dataset exists and ``overwrite`` was not asked for.
     """
     workspace = Workspace.at(root)
     converter = CONVERTERS.get(kind)
@@ -49,6 +52,7 @@ def convert(
         label_pattern=label_pattern,
         table=None if table is None else Path(table),
         patient_pattern=patient_pattern,
+        allow_missing=allow_missing,
         patients=patients,
         test_patients=test_patients,
         frames=frames,
@@ -56,4 +60,14 @@ def convert(
     )
     report = converter.convert(Path(source), target, options)
     _log.info("%s", report.to_text())
+    if report.skipped:
+        _log.warning("%s", _left_out(report))
     return report
+
+
+def _left_out(report: ConversionReport) -> str:
+    """Return one line that says how many cases were left out and names the first, with their reasons."""
+    named = [f"{name} ({reason})" for name, reason in report.skipped[:_NAMED]]
+    more = f" and {len(report.skipped) - _NAMED} more" if len(report.skipped) > _NAMED else ""
+    total = len(report.skipped) + report.cases + report.test_cases
+    return f"{len(report.skipped)} of {total} cases left out: {', '.join(named)}{more}."

@@ -32,10 +32,13 @@ def make_splits(
     centre: one value left out in turn. Patients who share an image (``twins``) are never on two sides: they stand in
     one part, and where they differ in the value left out, the one that would train is left out of that fold.
     The order is that of SHA-256 of seed and patient, so the result is the same on each platform.
-    Raises ``SplitError`` for fewer than two patients, or values that are missing.
+    Raises ``SplitError`` for fewer than two folds or patients, or values that are missing.
     """
     if folds < 2:
-        raise ValueError(f"folds must be at least 2, got {folds}")
+        raise SplitError(
+            f"folds must be at least 2, got {folds}.",
+            remedy="Ask for 2 or more: what one fold validates, the others train on.",
+        )
     units = _units(dataset.patients, twins)
     made = _by_patient(dataset, units, folds, seed) if by == "patient" else _by_value(dataset, units, by)
     splits = Splits(dataset=dataset.name, by=by, seed=seed, folds=made)

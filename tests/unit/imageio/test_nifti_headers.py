@@ -226,13 +226,6 @@ def test_small_shear_is_read_with_one_warning(tmp_path, caplog, amount):
     assert volume.spacing_mm == pytest.approx((8.0, 1.5, 1.25), rel=1e-3)
 
 
-def test_strong_shear_is_refused_with_its_angle(tmp_path):
-    path = write_raw(tmp_path / "lean.nii.gz", lambda h: h.set_sform(sheared(0.2), 1))
-    with pytest.raises(DataError, match=r"lean\.nii\.gz.* 11\.3 degrees from perpendicular .*Resample") as caught:
-        read_image(path)
-    assert caught.value.remedy
-
-
 def test_affine_and_pixdim_that_differ_are_told_and_pixdim_counts(tmp_path, caplog):
     path = write_raw(tmp_path / "a.nii.gz", lambda h: h.set_sform(rotated((2.5, 3.0, 5.0)), 1))
     with caplog.at_level(logging.WARNING):

@@ -97,8 +97,9 @@ def test_one_patient_cannot_be_split() -> None:
 
 
 def test_fewer_than_two_folds_is_a_programming_error() -> None:
-    with pytest.raises(ValueError, match="at least 2"):
+    with pytest.raises(SplitError, match="folds must be at least 2, got 1") as caught:
         make_splits(dataset_of(4), folds=1)
+    assert caught.value.remedy
 
 
 def test_leaving_a_vendor_out_in_turn() -> None:
