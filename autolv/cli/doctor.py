@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from autolv.cli.arguments import add_common, new_parser
-from autolv.cli.run import root_of, run
+from autolv.cli.run import root_of, run, show_next
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> None:
-    from autolv.pipeline.doctor import doctor
+    from autolv.pipeline.doctor import doctor, next_command
 
     print(doctor(root=root_of(args)))
+    command = next_command(root=root_of(args))
+    if command is not None:
+        show_next(args, command)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from autolv.cli.arguments import add_common, add_dataset, add_overwrite, add_workers, codes, new_parser
-from autolv.cli.run import optional_path, root_of, run, show_places
-
-_log = logging.getLogger(__name__)
+from autolv.cli.run import optional_path, root_of, run, show_next, show_places
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -67,5 +65,18 @@ def _evaluate(args: argparse.Namespace) -> None:
         workers=args.workers,
     )
     print(acdc_table(evaluation) if args.table == "acdc" else evaluation_table(evaluation))
+    show_next(args, _next(args))
+
+
+def _next(args: argparse.Namespace) -> str:
+    """Return the same command with a folder to write to; where it had one, the command that segments what has no reference."""
     if args.output is None:
-        _log.info("next: the same with -o OUT writes evaluation.json and cases.csv")
+        words = ["autolv_evaluate", "-r", args.reference, "-p", args.prediction, "-o", "evaluation"]
+        words += ["-d", args.dataset] if args.dataset else []
+        words += ["--labels", ",".join(f"{name}={code}" for name, code in args.labels.items())] if args.labels else []
+        words += ["--table", args.table] if args.table != "full" else []
+        words += ["--allow-missing"] if args.allow_missing else []
+        return shlex.join(words)
+    folder = Path(args.reference).expanduser().resolve().parent
+    found = folder.name if folder.parent.name == "raw_data" else "DATASET"
+    return f"autolv_predict -i IMAGES -o OUTPUT -d {shlex.quote(args.dataset or found)}"

@@ -59,6 +59,12 @@ def agreement_by_patient(cases: Sequence[CaseMetrics]) -> dict[str, Agreement]:
     }
 
 
+def agreement_by_group(cases: Sequence[CaseMetrics]) -> dict[str, dict[str, Agreement]]:
+    """Return ``agreement_by_patient`` of each group's cases; cases without a group belong to none."""
+    groups = sorted({case.group for case in cases if case.group is not None})
+    return {group: agreement_by_patient([case for case in cases if case.group == group]) for group in groups}
+
+
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     if a.size < 3:
         return math.nan

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
 from autolv.core.geometry import Spacing
-from autolv.evaluation.levels import LEVELS, level_dice, missed_and_invented, slice_levels
-from autolv.evaluation.means import mean
+from autolv.evaluation.levels import level_means, level_overlap, missed_and_invented, slice_levels
 from autolv.evaluation.overlap import joint_histogram, overlap_of
 from autolv.evaluation.surface import (
     SURFACE_DICE_TOLERANCES_MM,
+    SurfaceDistances,
     assd_mm,
+    contour_distances,
     hausdorff_mm,
     hd95_mm,
-    in_plane_hausdorff_mm,
     surface_dice,
     surface_distances,
 )
@@ -34,6 +34,15 @@ class _Surface(TypedDict):
     hd95_mm: float
     assd_mm: float
     surface_dice: dict[str, float]
+
+
+class _Levels(TypedDict):
+    level_dice: dict[str, float]
+    level_iou: dict[str, float]
+    level_hausdorff_mm: dict[str, float]
+    level_hd95_mm: dict[str, float]
+    level_assd_mm: dict[str, float]
+    level_surface_dice: dict[str, dict[str, float]]
 
 
 def compare_case(
@@ -66,7 +75,6 @@ def compare_case(
         overlap = overlap_of(histogram, channel)
         missed, invented = missed_and_invented(histogram, channel)
         masks = prediction == channel, reference == channel
-        contours_mm = in_plane_hausdorff_mm(*masks, spacing_mm)
         metrics[name] = StructureMetrics(
             dice=overlap.dice,
             iou=overlap.iou,
@@ -76,8 +84,7 @@ def compare_case(
             slices_missed=missed,
             slices_invented=invented,
             empty=overlap.empty,
-            level_dice=level_dice(histogram, channel, levels),
-            level_hausdorff_mm=_level_means(contours_mm, levels),
+            **_level_metrics(histogram, channel, levels, contour_distances(*masks, spacing_mm)),
         )
     return CaseMetrics(case=case, patient=patient, phase=phase, group=group, structures=metrics)
 
@@ -92,7 +99,18 @@ def _surface_metrics(prediction: NDArray[np.bool_], reference: NDArray[np.bool_]
     )
 
 
-def _level_means(of_slice: NDArray[np.float64], levels: Sequence[str]) -> dict[str, float]:
-    """Return the mean of the defined values of each level's slices; NaN where there is none."""
-    names = np.asarray(levels)
-    return {level: mean(of_slice[names == level]) for level in LEVELS}
+def _level_metrics(
+    histogram: NDArray[np.int64], channel: int, levels: Sequence[str], contours: Sequence[SurfaceDistances]
+) -> _Levels:
+    """Return overlap pooled over each level's slices, and means over them of the distances between contours."""
+    overlap = level_overlap(histogram, channel, levels)
+    return _Levels(
+        level_dice={level: value.dice for level, value in overlap.items()},
+        level_iou={level: value.iou for level, value in overlap.items()},
+        level_hausdorff_mm=level_means([hausdorff_mm(d) for d in contours], levels),
+        level_hd95_mm=level_means([hd95_mm(d) for d in contours], levels),
+        level_assd_mm=level_means([assd_mm(d) for d in contours], levels),
+        level_surface_dice={
+            f"{t:g}": level_means([surface_dice(d, t) for d in contours], levels) for t in SURFACE_DICE_TOLERANCES_MM
+        },
+    )

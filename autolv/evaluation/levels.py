@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM
-from autolv.evaluation.overlap import overlap_of
+from autolv.evaluation.means import mean
+from autolv.evaluation.overlap import Overlap, overlap_of
 
 LEVELS = ("base", "mid", "apex")
 
@@ -36,13 +37,19 @@ def slice_levels(reference: NDArray[np.integer], structures: Sequence[str]) -> t
     return tuple(LEVELS[int(i)] for i in np.clip(third, 0, 2))
 
 
-def level_dice(histogram: NDArray[np.int64], channel: int, levels: Sequence[str]) -> dict[str, float]:
-    """Return the Dice of the structure ``channel`` over the slices of each level, from a (z, c, c) joint histogram.
+def level_overlap(histogram: NDArray[np.int64], channel: int, levels: Sequence[str]) -> dict[str, Overlap]:
+    """Return the overlap of the structure ``channel`` over the slices of each level, from a (z, c, c) joint histogram.
 
-    NaN where neither side has the structure at that level, or there is no such level.
+    Its Dice and IoU are NaN where neither side has the structure at that level, or there is no such level.
     """
     of_slice = np.asarray(levels)
-    return {level: overlap_of(histogram[of_slice == level], channel).dice for level in LEVELS}
+    return {level: overlap_of(histogram[of_slice == level], channel) for level in LEVELS}
+
+
+def level_means(of_slice: Sequence[float], levels: Sequence[str]) -> dict[str, float]:
+    """Return the mean of the defined values of each level's slices; NaN where there is none."""
+    values, names = np.asarray(of_slice, dtype=np.float64), np.asarray(levels)
+    return {level: mean(values[names == level]) for level in LEVELS}
 
 
 def missed_and_invented(histogram: NDArray[np.int64], channel: int) -> tuple[int, int]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from autolv.core.labels import STRUCTURES
-from autolv.evaluation.agreement import agreement_by_patient
+from autolv.evaluation.agreement import agreement_by_group, agreement_by_patient
 from autolv.evaluation.bootstrap import mean_interval
 from autolv.evaluation.levels import LEVELS
 from autolv.evaluation.means import mean
@@ -21,10 +21,15 @@ UNDEFINED: dict[Empty, str] = {
     "reference": "empty in reference only",
 }
 Metric = Callable[[StructureMetrics], float]
+LevelMetric = Callable[[StructureMetrics], Mapping[str, float]]
 
 
 def _surface_dice_at(tolerance_mm: float) -> Metric:
     return lambda m: m.surface_dice.get(f"{tolerance_mm:g}", math.nan)
+
+
+def _level_surface_dice_at(tolerance_mm: float) -> LevelMetric:
+    return lambda m: m.level_surface_dice.get(f"{tolerance_mm:g}", {})
 
 
 METRICS: dict[str, Metric] = {
@@ -39,6 +44,14 @@ METRICS: dict[str, Metric] = {
     "volume_error_ml": lambda m: m.volume_ml - m.reference_volume_ml,
     "slices_missed": lambda m: float(m.slices_missed),
     "slices_invented": lambda m: float(m.slices_invented),
+}
+LEVEL_METRICS: dict[str, LevelMetric] = {  # each gives a value per level
+    "dice": lambda m: m.level_dice,
+    "iou": lambda m: m.level_iou,
+    "hausdorff_2d_mm": lambda m: m.level_hausdorff_mm,
+    "hd95_2d_mm": lambda m: m.level_hd95_mm,
+    "assd_2d_mm": lambda m: m.level_assd_mm,
+    **{f"surface_dice_2d_{t:g}mm": _level_surface_dice_at(t) for t in SURFACE_DICE_TOLERANCES_MM},
 }
 
 
@@ -57,9 +70,16 @@ def summarise(cases: tuple[CaseMetrics, ...]) -> Evaluation:
         summary=summary,
         by_phase={phase: mean_metrics(c for c in cases if c.phase == phase) for phase in _phases(cases)},
         by_group={group: mean_metrics(c for c in cases if c.group == group) for group in _groups(cases)},
-        by_level=_by_level(cases, lambda m, level: m.level_dice.get(level, math.nan)),
-        by_level_hausdorff_mm=_by_level(cases, lambda m, level: m.level_hausdorff_mm.get(level, math.nan)),
+        by_level=_by_level(cases, LEVEL_METRICS["dice"]),
+        by_level_iou=_by_level(cases, LEVEL_METRICS["iou"]),
+        by_level_hausdorff_mm=_by_level(cases, LEVEL_METRICS["hausdorff_2d_mm"]),
+        by_level_hd95_mm=_by_level(cases, LEVEL_METRICS["hd95_2d_mm"]),
+        by_level_assd_mm=_by_level(cases, LEVEL_METRICS["assd_2d_mm"]),
+        by_level_surface_dice={
+            f"{t:g}": _by_level(cases, _level_surface_dice_at(t)) for t in SURFACE_DICE_TOLERANCES_MM
+        },
         agreement=agreement_by_patient(cases),
+        agreement_by_group=agreement_by_group(cases),
         undefined=count_undefined(cases),
         dice_interval=_dice_intervals(cases, structures),
     )
@@ -102,11 +122,9 @@ def _dice_intervals(cases: Sequence[CaseMetrics], structures: Sequence[str]) -> 
     return {MEAN: mean_interval(table, patients), **intervals}
 
 
-def _by_level(
-    cases: Sequence[CaseMetrics], value: Callable[[StructureMetrics, str], float]
-) -> dict[str, dict[str, float]]:
+def _by_level(cases: Sequence[CaseMetrics], value: LevelMetric) -> dict[str, dict[str, float]]:
     return {
-        name: {level: mean([value(m, level) for m in _of(cases, name)]) for level in LEVELS}
+        name: {level: mean([value(m).get(level, math.nan) for m in _of(cases, name)]) for level in LEVELS}
         for name in structures_of(cases)
     }
 

@@ -107,15 +107,16 @@ def surface_dice(distances: SurfaceDistances, tolerance_mm: float) -> float:
     return float((both <= tolerance_mm + _ROUNDING_MM).mean()) if both.size else math.nan
 
 
-def in_plane_hausdorff_mm(
+def contour_distances(
     prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: Spacing
-) -> NDArray[np.float64]:
-    """Return the Hausdorff distance between the contours of each slice, shape (z,); NaN where one of them is empty.
+) -> tuple[SurfaceDistances, ...]:
+    """Return, for each slice of two (z, y, x) masks, the in-plane distances between its contours.
 
-    Free of the floor that the distance between slices puts under the 3D measure when one slice is missed.
+    Free of the floor that the distance between slices puts under the 3D measures when one slice is missed, and of the
+    cut faces that a part of a stack would have.
     """
-    each = [hausdorff_mm(surface_distances(p, r, spacing_mm[1:])) for p, r in zip(prediction, reference, strict=True)]
-    return np.asarray(each, dtype=np.float64)
+    slices = zip(prediction, reference, strict=True)
+    return tuple(surface_distances(predicted, referred, spacing_mm[1:]) for predicted, referred in slices)
 
 
 def _pooled(distances: SurfaceDistances) -> NDArray[np.float64]:

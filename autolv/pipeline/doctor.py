@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
@@ -56,6 +58,25 @@ def doctor(*, root: Path | str = ".") -> str:
     )
     lines = [f"{title}\n" + "\n".join(f"  {line}" for line in body) for title, body in sections]
     return "\n".join((*lines, "autolv never uses the network."))
+
+
+def next_command(*, root: Path | str = ".") -> str | None:
+    """Return the command to run next: the demo, or the next step of a dataset, first of one that has no model yet.
+
+    ``None`` where the report names what has to be mended first: packages are missing, or there is no such root.
+    """
+    if _missing(package_versions()):
+        return None
+    try:
+        workspace = Workspace.at(root)
+    except AutolvError:
+        return None
+    described = sorted(workspace.raw("any").parent.glob("*/dataset.json"))
+    steps: list[str] = []
+    for path in described:
+        with suppress(AutolvError):  # a name or a record that autolv refuses, as the commands will say
+            steps.append(_next_step(workspace, path.parent.name))
+    return min(steps, key=lambda step: step.startswith("autolv_predict"), default="autolv_demo")
 
 
 def package_versions() -> dict[str, str | None]:
@@ -132,3 +153,31 @@ def _workspace(root: Path | str) -> list[str]:
         there = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
         lines.append(f"{folder.name}: {', '.join(there) or 'no dataset'}")
     return lines
+
+
+def _next_step(workspace: Workspace, dataset: str) -> str:
+    """Return the command that goes on with a dataset, as far as the files show; the run called default comes first."""
+    if not workspace.plan_file(dataset).is_file():
+        return f"autolv_plan_and_preprocess -d {dataset}"
+    runs = sorted(p.name for p in workspace.run(dataset, "any").parent.glob("[!.]*") if p.is_dir())
+    run = min(runs, key=lambda name: name != "default", default="default")
+    named = "" if run == "default" else f" --run {run}"
+    if (workspace.model(dataset, run) / "best_config.json").is_file():
+        images = workspace.raw(dataset) / "imagesTs"
+        shown = images.relative_to(Path.cwd()) if images.is_relative_to(Path.cwd()) else images
+        source = shlex.quote(str(shown)) if images.is_dir() else "IMAGES"
+        return f"autolv_predict -i {source} -o predictions -d {dataset}{named}"
+    folder = workspace.run(dataset, run)
+    if any(folder.glob("*/fold_*/evaluation.json")):
+        return f"autolv_find_best_config -d {dataset}{named}"
+    begun = sorted(path.parent.name for path in folder.glob("*/fold_*"))
+    configuration = f" -c {begun[0]}" if begun else ""
+    return f"autolv_train -d {dataset}{configuration} -f all{_flags(folder / 'choices.json')}{named}"
+
+
+def _flags(choices: Path) -> str:
+    """Return the flags of a run that was begun: its name stands for them."""
+    from autolv.schema.record import read_record  # here, so that the report needs none of what it reports
+    from autolv.schema.results import RunChoices
+
+    return read_record(RunChoices, choices).flags if choices.is_file() else ""

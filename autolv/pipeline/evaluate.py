@@ -13,15 +13,16 @@ from autolv.core.errors import DataError, WorkspaceError
 from autolv.core.geometry import Volume
 from autolv.core.labels import LabelSchema
 from autolv.core.workspace import Workspace
-from autolv.datasets.raw import load_dataset, patient_of
+from autolv.datasets._names import patient_of, phase_of
+from autolv.datasets.raw import load_dataset
 from autolv.evaluation.case import compare_case
 from autolv.evaluation.summary import summarise
 from autolv.imageio.volumes import ENDINGS, read_labels, split_ending
 from autolv.parallel import run_each
-from autolv.pipeline.context import thread_count
+from autolv.pipeline.context import open_dataset, thread_count
 from autolv.reporting.figures import agreement_figure
-from autolv.reporting.tables import cases_csv, patients_csv
-from autolv.schema.dataset import Case
+from autolv.reporting.sheets import cases_csv, patients_csv
+from autolv.schema.dataset import Case, Dataset
 from autolv.schema.record import write_record, write_text
 from autolv.schema.results import CaseMetrics, Evaluation
 
@@ -50,11 +51,11 @@ def evaluate(
 ) -> Evaluation:
     """Compare the label maps in ``prediction`` with those of the same names in ``reference``.
 
-    The codes of the structures come from ``labels``, from the dataset ``dataset``, or from a ``dataset.json`` beside or
-    above either folder; patient, phase and group from ``cases.csv`` there, else from the files' names. With ``output``,
-    ``evaluation.json``, ``cases.csv``, ``patients.csv`` and ``agreement.png`` are written there. Raises ``DataError`` for a
-    pair that does not fit, and for references without a prediction unless ``allow_missing``: a case that failed must not
-    improve the means by being absent.
+    The codes of the structures come from ``labels``, else from the dataset ``dataset``, else from a ``dataset.json`` beside
+    or above either folder; patient, phase and group from ``cases.csv`` there, else patient and phase from the files' names,
+    and no group. With ``output``, ``evaluation.json``, ``cases.csv``, ``patients.csv`` and ``agreement.png`` are written
+    there. Raises ``WorkspaceError`` for an unknown ``dataset``, ``DataError`` for a pair that does not fit, and for references
+    without a prediction unless ``allow_missing``: a case that failed must not improve the means by being absent.
     """
     references, predictions = Path(reference), Path(prediction)
     schema, known = _schema_and_cases(references, predictions, dataset, Path(root), labels)
@@ -143,29 +144,33 @@ def _pairs(references: Path, predictions: Path, known: dict[str, Case], *, allow
 
 
 def _case_from_name(name: str) -> Case:
-    return Case(case=name, patient=patient_of(name), image="")
+    return Case(case=name, patient=patient_of(name), phase=phase_of(name), image="")
 
 
 def _schema_and_cases(
     references: Path, predictions: Path, dataset: str | None, root: Path, labels: dict[str, int] | None
 ) -> tuple[LabelSchema, dict[str, Case]]:
-    folder = None
     if dataset is not None:
-        folder = Workspace.at(root).raw(dataset)
+        record: Dataset | None = open_dataset(Workspace.at(root), dataset)[1]
     else:
-        places = [p for side in (references, predictions) for p in (side, side.parent, side.parent.parent)]
-        folder = next((place for place in places if (place / "dataset.json").is_file()), None)
-    cases: dict[str, Case] = {}
-    schema = None if labels is None else LabelSchema.from_names(labels)
-    described = folder is not None and (folder / "dataset.json").is_file()
-    if folder is not None and described and (schema is None or (folder / "cases.csv").is_file()):
-        record = load_dataset(folder)
-        cases = {case.case: case for case in (*record.training, *record.test)}
-        schema = schema or record.schema_
-    if schema is None:
+        record = _found_dataset(references, predictions, table_only=labels is not None)
+    if labels is not None:
+        schema = LabelSchema.from_names(labels)
+    elif record is not None:
+        schema = record.schema_
+    else:
         raise DataError(
             "which label code is which structure is not known.",
             remedy="Give -d DATASET, or --labels rv_cavity=1,lv_myocardium=2,lv_cavity=3.",
         )
     _log.info("labels: %s", json.dumps(dict(schema.codes)))
-    return schema, cases
+    return schema, {} if record is None else {case.case: case for case in (*record.training, *record.test)}
+
+
+def _found_dataset(references: Path, predictions: Path, *, table_only: bool) -> Dataset | None:
+    """Return the dataset that either folder belongs to; with ``table_only``, if its ``cases.csv`` tells more than names."""
+    places = [place for side in (references, predictions) for place in (side, side.parent, side.parent.parent)]
+    folder = next((place for place in places if (place / "dataset.json").is_file()), None)
+    if folder is None or (table_only and not (folder / "cases.csv").is_file()):
+        return None
+    return load_dataset(folder)

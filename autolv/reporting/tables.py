@@ -1,23 +1,23 @@
-"""Tables of an evaluation as plain text (ASCII, under 110 columns) and as CSV."""
+"""Tables of an evaluation and of candidates as plain text (ASCII, under 110 columns)."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from autolv.evaluation.acdc import AcdcRow, acdc_rows
 from autolv.evaluation.levels import LEVELS
-from autolv.evaluation.patients import QUANTITIES, patient_values
-from autolv.evaluation.summary import MEAN, METRICS
+from autolv.evaluation.summary import MEAN
+from autolv.evaluation.surface import SURFACE_DICE_TOLERANCES_MM
 from autolv.reporting._text import grid, interval, label_of, number, short_of
-from autolv.schema.results import BestConfig, Candidate, CaseMetrics, Evaluation, Step, StructureMetrics
+from autolv.schema.results import Agreement, BestConfig, Candidate, CaseMetrics, Evaluation, Step
 
 Means = Mapping[str, Mapping[str, float]]
 _HEAD = ("IoU", "HD", "HD95", "ASSD", "sDice1", "sDice2", "sDice3", "volume", "error")
+_LEVEL_SURFACE_HEAD = tuple(f"2D sDice{t:g}" for t in SURFACE_DICE_TOLERANCES_MM)
+_AGREEMENT_HEAD = ("patients", "r", "bias", "SD", "limits of agreement", "MAE")
 _NAME_WIDTH = 22
 _WIDTH = 108
 
@@ -28,9 +28,12 @@ def evaluation_table(evaluation: Evaluation) -> str:
         _title(evaluation),
         _section("Means over cases (HD, HD95, ASSD in mm; volume and its error in ml)", _overall(evaluation)),
         _section("By phase", _strata("phase", evaluation.by_phase, evaluation.cases)),
-        _section("By slice level (thirds of the reference's LV)", _levels(evaluation)),
-        _section("Agreement with the reference over patients (prediction - reference)", _agreement(evaluation)),
+        _section("By slice level (thirds of the reference's LV; distances within a slice, mm)", _levels(evaluation)),
+        _section(
+            "Agreement with the reference over patients (prediction - reference)", _agreement(evaluation.agreement)
+        ),
         _section("By group", _strata("group", evaluation.by_group, evaluation.cases)),
+        _section("Agreement by group (prediction - reference)", _group_agreement(evaluation.agreement_by_group)),
         _notes(evaluation),
     ]
     return "\n\n".join(text for text in sections if text)
@@ -85,38 +88,23 @@ def candidates_table(best: BestConfig) -> str:
         "",
         "*: chosen; ~: cannot be told from the best (paired bootstrap of patients); EF: mean absolute error in points.",
         *textwrap.wrap(f"Chosen: {best.chosen}. {best.reason}", _WIDTH),
-        f"Mean Dice {number(best.score, 4)}, with post-processing {number(best.score_with_postprocessing, 4)}.",
-        f"Of the choice itself, made on other folds than it is scored on: {number(best.cross_fitted_score, 4)}.",
+        *_scores(best, cases, patients),
         f"Post-processing: {'; '.join(_step(step) for step in best.postprocessing) or 'none'}.",
     ]
     return "\n".join(lines)
 
 
-def cases_csv(evaluation: Evaluation) -> str:
-    """Return CSV text: one row per case and structure; undefined cells are empty, ``empty`` says which map lacks it."""
-    head = [
-        *("case", "patient", "phase", "group", "structure", *METRICS),
-        *(f"dice_{level}" for level in LEVELS),
-        *(f"hausdorff_2d_mm_{level}" for level in LEVELS),
-        "empty",
+def _scores(best: BestConfig, shared_cases: int, shared_patients: int) -> list[str]:
+    """Return the choice's scores in words, each with the cases that it is of."""
+    plain = next((c.mean_dice for c in best.candidates if c.name == best.chosen), math.nan)
+    return [
+        f"On its own {best.cases} cases of {best.patients} patients: mean Dice {number(best.score, 4)}, "
+        f"with post-processing {number(best.score_with_postprocessing, 4)},",
+        "  with the steps chosen on other patients than they are scored on "
+        f"{number(best.score_with_cross_fitted_postprocessing, 4)}.",
+        f"On the {shared_cases} shared cases of {shared_patients} patients: {number(plain, 4)}; configuration and steps "
+        f"chosen on others {number(best.cross_fitted_score, 4)}.",
     ]
-    return _csv(head, (_case_row(c, n, m) for c in evaluation.cases for n, m in c.structures.items()))
-
-
-def patients_csv(evaluation: Evaluation) -> str:
-    """Return CSV text: one row per patient, each clinical quantity as predicted and by the reference."""
-    patients = patient_values(evaluation.cases)
-    present = [name for name in QUANTITIES if any(name in patient.values for patient in patients)]
-    head = ["patient", "group", *(f"{side} {name}" for name in present for side in ("predicted", "reference"))]
-    rows = (
-        [
-            patient.patient,
-            patient.group or "",
-            *(_cell(v) for name in present for v in (patient.values[name].predicted, patient.values[name].reference)),
-        ]
-        for patient in patients
-    )
-    return _csv(head, rows)
 
 
 def _title(evaluation: Evaluation) -> str:
@@ -165,43 +153,72 @@ def _metric_cells(means: Mapping[str, float]) -> tuple[str, ...]:
 def _levels(evaluation: Evaluation) -> list[str]:
     rows = []
     for name, dice in evaluation.by_level.items():
-        distances = evaluation.by_level_hausdorff_mm.get(name, {})
-        of = [case.structures[name] for case in evaluation.cases if name in case.structures]
-        rows.append(
-            (
-                label_of(name),
-                *(number(dice[level], 3) for level in LEVELS),
-                *(number(distances.get(level, math.nan), 2) for level in LEVELS),
-                str(sum(m.slices_missed for m in of)),
-                str(sum(m.slices_invented for m in of)),
-            )
-        )
-    head = ("", *(f"Dice {level}" for level in LEVELS), *(f"2D HD {level} mm" for level in LEVELS))
-    return grid((*head, "missed", "invented"), rows) if rows else []
-
-
-def _agreement(evaluation: Evaluation) -> list[str]:
-    rows = [
-        (
-            name,
-            str(a.n),
-            number(a.r, 3),
-            number(a.bias, 2, signed=True),
-            number(a.sd, 2),
-            interval((a.lower_limit, a.upper_limit), 1, signed=True),
-            number(a.mae, 2),
-        )
-        for name, a in evaluation.agreement.items()
-        if a.n
+        label = label_of(name)
+        for level in LEVELS:
+            rows.append((label, level, number(dice[level], 3), *_level_cells(evaluation, name, level)))
+            label = ""  # once per structure
+    if not rows:
+        return []
+    return [
+        *grid(("", "level", "Dice", "IoU", "2D HD", "2D HD95", "2D ASSD", *_LEVEL_SURFACE_HEAD), rows, left=2),
+        f"Slices missed / invented: {'; '.join(_slices(name, evaluation.cases) for name in evaluation.by_level)}.",
     ]
-    return grid(("", "patients", "r", "bias", "SD", "limits of agreement", "MAE"), rows) if rows else []
+
+
+def _level_cells(evaluation: Evaluation, structure: str, level: str) -> tuple[str, ...]:
+    """Return what stands beside Dice; an evaluation of an earlier day lacks some of it."""
+
+    def of(means: Means) -> float:
+        return means.get(structure, {}).get(level, math.nan)
+
+    distances = (evaluation.by_level_hausdorff_mm, evaluation.by_level_hd95_mm, evaluation.by_level_assd_mm)
+    shares = (evaluation.by_level_surface_dice.get(f"{t:g}", {}) for t in SURFACE_DICE_TOLERANCES_MM)
+    return (
+        number(of(evaluation.by_level_iou), 3),
+        *(number(of(means), 2) for means in distances),
+        *(number(of(means), 3) for means in shares),
+    )
+
+
+def _slices(structure: str, cases: Sequence[CaseMetrics]) -> str:
+    of = [case.structures[structure] for case in cases if structure in case.structures]
+    return f"{label_of(structure)} {sum(m.slices_missed for m in of)} / {sum(m.slices_invented for m in of)}"
+
+
+def _agreement(agreement: Mapping[str, Agreement]) -> list[str]:
+    rows = [_agreement_cells(name, value) for name, value in agreement.items() if value.n]
+    return grid(("", *_AGREEMENT_HEAD), rows) if rows else []
+
+
+def _group_agreement(groups: Mapping[str, Mapping[str, Agreement]]) -> list[str]:
+    rows = []
+    for group, agreement in groups.items():
+        label = group
+        for name, value in agreement.items():
+            if value.n:
+                rows.append((label, *_agreement_cells(name, value)))
+                label = ""  # once per group
+    return grid(("group", "", *_AGREEMENT_HEAD), rows, left=2) if rows else []
+
+
+def _agreement_cells(name: str, value: Agreement) -> tuple[str, ...]:
+    return (
+        name,
+        str(value.n),
+        number(value.r, 3),
+        number(value.bias, 2, signed=True),
+        number(value.sd, 2),
+        interval((value.lower_limit, value.upper_limit), 1, signed=True),
+        number(value.mae, 2),
+    )
 
 
 def _notes(evaluation: Evaluation) -> str:
     lines = [
         "95 % interval: bootstrap of patients. HD: Hausdorff distance, 3D; HD95: the larger of the two directed 95th",
-        "percentiles; ASSD: mean over both surfaces; sDice1: surface Dice at 1 mm; 2D HD: between contours of a slice.",
-        "missed: slices that only the reference has; invented: those that only the prediction has (sums over cases).",
+        "percentiles; ASSD: mean over both surfaces; sDice1: surface Dice at 1 mm; 2D: between contours of a slice,",
+        "mean over the level's slices that both have. Missed: slices that only the reference has; invented: those",
+        "that only the prediction has (sums over cases).",
     ]
     counts = [f"{count} {reason}" for reason, count in evaluation.undefined.items() if count]
     if counts:
@@ -260,29 +277,3 @@ def _step(step: Step) -> str:
         if step.structure
         else step.name.replace("_", " ")
     )
-
-
-def _case_row(case: CaseMetrics, name: str, metrics: StructureMetrics) -> list[str]:
-    return [
-        case.case,
-        case.patient,
-        case.phase or "",
-        case.group or "",
-        name,
-        *(_cell(value(metrics)) for value in METRICS.values()),
-        *(_cell(metrics.level_dice.get(level, math.nan)) for level in LEVELS),
-        *(_cell(metrics.level_hausdorff_mm.get(level, math.nan)) for level in LEVELS),
-        metrics.empty,
-    ]
-
-
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else f"{round(value, 6):.10g}"
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue()

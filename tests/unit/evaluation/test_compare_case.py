@@ -16,9 +16,9 @@ STRUCTURES = ("lv_cavity", "lv_myocardium", "rv_cavity")
 SPACING_MM = (10.0, 2.0, 1.0)  # 0.02 ml per voxel
 
 
-def _reference():
-    """Three slices, each with a 4 x 4 cavity in an 8 x 8 wall; the basal one with an RV of 8 x 2."""
-    labels = np.zeros((3, 12, 14), dtype=np.uint8)
+def _reference(slices=3):
+    """Slices, each with a 4 x 4 cavity in an 8 x 8 wall; the most basal one with an RV of 8 x 2."""
+    labels = np.zeros((slices, 12, 14), dtype=np.uint8)
     labels[:, 2:10, 2:10] = 2
     labels[:, 4:8, 4:8] = 1
     labels[0, 2:10, 11:13] = 3
@@ -58,6 +58,29 @@ def test_cavity_missed_in_the_apical_slice_and_shifted_in_the_basal_one() -> Non
     assert math.isnan(cavity.level_hausdorff_mm["apex"])
     assert cavity.volume_ml == pytest.approx(32 * 0.02)
     assert cavity.reference_volume_ml == pytest.approx(48 * 0.02)
+
+
+def test_a_level_s_overlap_is_pooled_and_its_distances_are_means_over_its_slices_in_plane() -> None:
+    reference = _reference(6)  # base: slices 0 and 1
+    prediction = reference.copy()
+    prediction[0, 4, 4:8] = 2
+    prediction[0, 8, 4:8] = 1  # one row, 2 mm, down; slice 1 is left as it is
+    prediction[2][prediction[2] == 1] = 2  # mid: of slices 2 and 3 the first is missed
+    cavity = _compare(prediction, reference).structures["lv_cavity"]
+    # slice 0, 12 contour voxels a side: 4 at 2 mm (the row beyond), 2 at 1 mm (what was inside, beside a column)
+    assert cavity.level_dice["base"] == pytest.approx(2 * (12 + 16) / 64)
+    assert cavity.level_iou["base"] == pytest.approx((12 + 16) / (20 + 16))
+    assert cavity.level_hausdorff_mm["base"] == pytest.approx((2.0 + 0.0) / 2)
+    assert cavity.level_hd95_mm["base"] == pytest.approx((2.0 + 0.0) / 2)
+    assert cavity.level_assd_mm["base"] == pytest.approx((10 / 12 + 0.0) / 2)
+    assert {t: of["base"] for t, of in cavity.level_surface_dice.items()} == pytest.approx(
+        {"1": (8 / 12 + 1.0) / 2, "2": 1.0, "3": 1.0}
+    )
+    assert cavity.level_iou["mid"] == pytest.approx(16 / 32)
+    assert cavity.level_assd_mm["mid"] == 0.0  # of the slice that both have; the missed one is counted
+    assert cavity.slices_missed == 1
+    assert cavity.level_iou["apex"] == 1.0
+    assert cavity.level_surface_dice["1"]["apex"] == 1.0
 
 
 @pytest.mark.parametrize("empty", ["prediction", "reference", "both"])

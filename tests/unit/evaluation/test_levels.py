@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autolv.evaluation.levels import level_dice, missed_and_invented, slice_levels
+from autolv.evaluation.levels import level_means, level_overlap, missed_and_invented, slice_levels
 from autolv.evaluation.overlap import joint_histogram
 
 STRUCTURES = ("lv_cavity", "lv_myocardium", "rv_cavity")
@@ -66,19 +66,31 @@ def test_right_ventricle_alone_has_no_levels() -> None:
     assert slice_levels(np.full((2, 4, 4), RV, dtype=np.uint8), STRUCTURES) == ("", "")
 
 
-def test_dice_of_each_level_by_hand() -> None:
+def test_overlap_of_each_level_by_hand() -> None:
     reference = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]], dtype=np.uint8)[:, None]
     prediction = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]], dtype=np.uint8)[:, None]
     histogram = joint_histogram(prediction, reference, 2)
-    dice = level_dice(histogram, 1, ("base", "base", "mid", "apex"))
-    assert dice["base"] == pytest.approx(2 * 4 / (6 + 4))  # pooled over the level's two slices
-    assert math.isnan(dice["mid"])  # nothing there on either side
-    assert dice["apex"] == 0.0  # both there, nothing in common
+    overlap = level_overlap(histogram, 1, ("base", "base", "mid", "apex"))
+    assert overlap["base"].dice == pytest.approx(2 * 4 / (6 + 4))  # pooled over the level's two slices
+    assert overlap["base"].iou == pytest.approx(4 / 6)
+    assert math.isnan(overlap["mid"].dice)  # nothing there on either side
+    assert math.isnan(overlap["mid"].iou)
+    assert (overlap["apex"].dice, overlap["apex"].iou) == (0.0, 0.0)  # both there, nothing in common
 
 
-def test_dice_is_undefined_without_levels() -> None:
+def test_means_of_each_level_leave_out_what_is_undefined() -> None:
+    means = level_means([1.0, 4.0, math.nan, 2.0, math.nan], ("base", "base", "base", "mid", "apex"))
+    assert (means["base"], means["mid"]) == (2.5, 2.0)
+    assert math.isnan(means["apex"])
+
+
+def test_a_stack_without_levels_has_means_of_none() -> None:
+    assert all(math.isnan(value) for value in level_means([1.0, 2.0], ("", "")).values())
+
+
+def test_overlap_is_undefined_without_levels() -> None:
     histogram = joint_histogram(np.ones((2, 1, 1), dtype=np.uint8), np.zeros((2, 1, 1), dtype=np.uint8), 2)
-    assert all(math.isnan(value) for value in level_dice(histogram, 1, ("", "")).values())
+    assert all(math.isnan(value.dice) for value in level_overlap(histogram, 1, ("", "")).values())
 
 
 def test_missed_and_invented_slices() -> None:

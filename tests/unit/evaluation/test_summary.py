@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 
+from autolv.evaluation.agreement import agreement_by_patient
 from autolv.evaluation.case import compare_case
-from autolv.evaluation.summary import METRICS, summarise
+from autolv.evaluation.summary import LEVEL_METRICS, METRICS, summarise
 from autolv.schema.record import from_json
 from autolv.schema.results import Evaluation
 
@@ -69,12 +71,38 @@ def test_levels_are_averaged_over_cases(evaluation) -> None:
     # one slice: it is the middle of its own ventricle
     assert evaluation.by_level["lv_cavity"]["mid"] == pytest.approx(5 / 6)
     assert math.isnan(evaluation.by_level["lv_cavity"]["base"])
-    assert set(evaluation.by_level_hausdorff_mm["lv_cavity"]) == {"base", "mid", "apex"}
+    assert evaluation.by_level_iou["lv_cavity"]["mid"] == pytest.approx((1 + 1 / 2 + 1 / 2 + 1) / 4)
+    for distances in (evaluation.by_level_hausdorff_mm, evaluation.by_level_hd95_mm, evaluation.by_level_assd_mm):
+        assert set(distances["lv_cavity"]) == {"base", "mid", "apex"}
+    # in a row of voxels the contour is its two ends. a2: 0 and 10 mm forth, 0 and 20 back; b1: 10 mm each, 4 times
+    assert evaluation.by_level_hausdorff_mm["lv_cavity"]["mid"] == pytest.approx((0 + 20 + 10 + 0) / 4)
+    assert evaluation.by_level_assd_mm["lv_cavity"]["mid"] == pytest.approx((0 + 30 / 4 + 40 / 4 + 0) / 4)
+    assert evaluation.by_level_surface_dice["1"]["lv_cavity"]["mid"] == pytest.approx((1 + 2 / 4 + 0 + 1) / 4)
+
+
+def test_measures_of_levels_are_named_once() -> None:
+    assert set(LEVEL_METRICS) == {
+        "dice", "iou", "hausdorff_2d_mm", "hd95_2d_mm", "assd_2d_mm",
+        "surface_dice_2d_1mm", "surface_dice_2d_2mm", "surface_dice_2d_3mm",
+    }  # fmt: skip
 
 
 def test_agreement_is_by_patient(evaluation) -> None:
     assert evaluation.agreement["EDV [ml]"].n == 2
     assert evaluation.agreement["ESV [ml]"].bias == pytest.approx((2 - 4 + 1 - 1) / 2)
+
+
+def test_agreement_of_a_group_is_that_of_its_patients_alone(evaluation) -> None:
+    groups = evaluation.agreement_by_group
+    assert list(groups) == ["DCM", "NOR"]
+    assert {group: value["EDV [ml]"].n for group, value in groups.items()} == {"DCM": 1, "NOR": 1}
+    assert groups["NOR"]["ESV [ml]"].bias == pytest.approx(2 - 4)
+    assert groups["DCM"]["ESV [ml]"].bias == 0.0
+    assert groups["NOR"]["EF [%]"].bias == pytest.approx(50.0)  # 50 against 0 %
+    of_one = agreement_by_patient([case for case in evaluation.cases if case.group == "NOR"])
+    assert {name: value.to_json() for name, value in groups["NOR"].items()} == {
+        name: value.to_json() for name, value in of_one.items()
+    }
 
 
 def test_intervals_hold_their_means(evaluation) -> None:
@@ -100,7 +128,7 @@ def test_no_cases() -> None:
 
 def test_cases_without_phase_and_group_make_no_strata() -> None:
     evaluation = summarise((_case("a", "a", None, None, [1, 0], [1, 0]),))
-    assert (evaluation.by_phase, evaluation.by_group) == ({}, {})
+    assert (evaluation.by_phase, evaluation.by_group, evaluation.agreement_by_group) == ({}, {}, {})
     assert evaluation.mean_dice == 1.0
 
 
@@ -110,7 +138,8 @@ def test_record_survives_writing_and_reading(evaluation) -> None:
 
 
 def test_records_without_surface_or_level_measures_are_summarised_with_these_undefined(evaluation) -> None:
-    bare = {"surface_dice": {}, "level_dice": {}, "level_hausdorff_mm": {}}
+    bare = {"surface_dice": {}, "level_surface_dice": {}}
+    bare |= {f"level_{name}": {} for name in ("dice", "iou", "hausdorff_mm", "hd95_mm", "assd_mm")}
     cases = tuple(
         case.model_copy(update={"structures": {n: m.model_copy(update=bare) for n, m in case.structures.items()}})
         for case in evaluation.cases
@@ -119,3 +148,19 @@ def test_records_without_surface_or_level_measures_are_summarised_with_these_und
     assert again.mean_dice == evaluation.mean_dice
     assert math.isnan(again.summary["lv_cavity"]["surface_dice_1mm"])
     assert math.isnan(again.by_level["lv_cavity"]["mid"])
+    assert math.isnan(again.by_level_surface_dice["1"]["lv_cavity"]["mid"])
+
+
+def test_an_evaluation_of_an_earlier_day_is_read_with_what_it_lacks_empty(evaluation) -> None:
+    content = json.loads(evaluation.to_json())
+    later = [name for name in content if name.startswith(("agreement_by_", "by_level_"))]
+    assert len(later) == 6
+    for name in later:
+        del content[name]
+    for case in content["cases"]:
+        for metrics in case["structures"].values():
+            for name in [name for name in metrics if name.startswith("level_") and name != "level_dice"]:
+                del metrics[name]
+    earlier = from_json(Evaluation, json.dumps(content), where="memory")
+    assert earlier.by_level["lv_cavity"]["mid"] == evaluation.by_level["lv_cavity"]["mid"]
+    assert (earlier.agreement_by_group, earlier.by_level_iou, earlier.by_level_surface_dice) == ({}, {}, {})

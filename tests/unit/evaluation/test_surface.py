@@ -13,9 +13,9 @@ from scipy.spatial.distance import cdist
 from autolv.evaluation.surface import (
     SurfaceDistances,
     assd_mm,
+    contour_distances,
     hausdorff_mm,
     hd95_mm,
-    in_plane_hausdorff_mm,
     surface,
     surface_dice,
     surface_distances,
@@ -88,8 +88,8 @@ def test_missed_slice_is_one_slice_distance_away() -> None:
     prediction = reference.copy()
     prediction[1] = False
     assert hausdorff_mm(surface_distances(prediction, reference, (10.0, 1.5, 1.5))) == pytest.approx(10.0)
-    per_slice = in_plane_hausdorff_mm(prediction, reference, (10.0, 1.5, 1.5))
-    np.testing.assert_array_equal(per_slice, [math.nan, math.nan, 0.0, 0.0, 0.0, math.nan])
+    per_slice = contour_distances(prediction, reference, (10.0, 1.5, 1.5))
+    np.testing.assert_array_equal([hausdorff_mm(d) for d in per_slice], [math.nan, math.nan, 0.0, 0.0, 0.0, math.nan])
 
 
 def test_hd95_is_the_larger_directed_percentile_not_the_pooled_one() -> None:

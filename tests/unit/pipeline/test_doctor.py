@@ -6,7 +6,9 @@ import pytest
 
 import autolv
 from autolv.pipeline import doctor as module
-from autolv.pipeline.doctor import bad_versions, doctor, package_versions
+from autolv.pipeline.doctor import bad_versions, doctor, next_command, package_versions
+from autolv.schema.record import write_record
+from autolv.schema.results import RunChoices
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,58 @@ def test_a_missing_package_or_root_is_told_and_stops_nothing(tmp_path: Path, mon
     assert "torch NOT INSTALLED" in report
     assert "torch is not installed; install autolv again" in report
     assert "nowhere is not an existing folder" in report
+
+
+def put(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}", encoding="utf-8")
+
+
+def test_an_empty_workspace_is_sent_to_the_demo(tmp_path: Path) -> None:
+    assert next_command(root=tmp_path) == "autolv_demo"
+    put(tmp_path / "plans" / "ACDC" / "plan.json")  # a plan without its data is no dataset
+    put(tmp_path / "raw_data" / ".Half.partial" / "dataset.json")  # left by a conversion that was killed
+    put(tmp_path / "raw_data" / "not a name" / "dataset.json")
+    assert next_command(root=tmp_path) == "autolv_demo"
+
+
+def test_a_dataset_is_sent_one_step_on_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "raw_data" / "D" / "dataset.json")
+    assert next_command() == "autolv_plan_and_preprocess -d D"
+    put(tmp_path / "plans" / "D" / "plan.json")
+    assert next_command() == "autolv_train -d D -f all"
+    run = tmp_path / "results" / "D" / "default"
+    put(run / "2d_unet" / "fold_0" / "evaluation.json")
+    assert next_command() == "autolv_find_best_config -d D"
+    put(run / "model" / "best_config.json")
+    assert next_command() == "autolv_predict -i IMAGES -o predictions -d D"
+    (tmp_path / "raw_data" / "D" / "imagesTs").mkdir()
+    assert next_command() == f"autolv_predict -i {Path('raw_data') / 'D' / 'imagesTs'} -o predictions -d D"
+    put(tmp_path / "raw_data" / "E" / "dataset.json")  # what is not done yet comes before what is
+    assert next_command() == "autolv_plan_and_preprocess -d E"
+
+
+def test_a_run_that_was_begun_goes_on_with_its_own_choices(tmp_path: Path) -> None:
+    put(tmp_path / "raw_data" / "D" / "dataset.json")
+    put(tmp_path / "plans" / "D" / "plan.json")
+    run = tmp_path / "results" / "D" / "long"
+    (run / "3d_vnet" / "fold_0").mkdir(parents=True)
+    choices = RunChoices(plan_hash="0", splits_hash="1", seed=3, epochs=None, time_budget_minutes=12.0)
+    write_record(choices, run / "choices.json")
+    assert next_command(root=tmp_path) == "autolv_train -d D -c 3d_vnet -f all --time-budget 12m --seed 3 --run long"
+
+
+def test_images_of_another_root_are_named_in_full(tmp_path: Path) -> None:
+    root = tmp_path / "my scans"
+    put(root / "raw_data" / "D" / "dataset.json")
+    put(root / "plans" / "D" / "plan.json")
+    put(root / "results" / "D" / "default" / "model" / "best_config.json")
+    (root / "raw_data" / "D" / "imagesTs").mkdir()
+    assert next_command(root=root) == f"autolv_predict -i '{root / 'raw_data' / 'D' / 'imagesTs'}' -o predictions -d D"
+
+
+def test_what_must_be_mended_comes_before_any_next_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert next_command(root=tmp_path / "nowhere") is None
+    monkeypatch.setattr(module, "package_versions", lambda: {"python": "3.11.0", "torch": None})
+    assert next_command(root=tmp_path) is None

@@ -1,0 +1,64 @@
+"""An evaluation as CSV text: a row per case and structure, a row per patient; undefined cells are empty."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+
+from autolv.evaluation.levels import LEVELS
+from autolv.evaluation.patients import QUANTITIES, patient_values
+from autolv.evaluation.summary import LEVEL_METRICS, METRICS
+from autolv.schema.results import CaseMetrics, Evaluation, StructureMetrics
+
+
+def cases_csv(evaluation: Evaluation) -> str:
+    """Return CSV text: one row per case and structure; undefined cells are empty, ``empty`` says which map lacks it."""
+    head = [
+        *("case", "patient", "phase", "group", "structure", *METRICS),
+        *(f"{metric}_{level}" for metric in LEVEL_METRICS for level in LEVELS),
+        "empty",
+    ]
+    return _csv(head, (_case_row(c, n, m) for c in evaluation.cases for n, m in c.structures.items()))
+
+
+def patients_csv(evaluation: Evaluation) -> str:
+    """Return CSV text: one row per patient, each clinical quantity as predicted and by the reference."""
+    patients = patient_values(evaluation.cases)
+    present = [name for name in QUANTITIES if any(name in patient.values for patient in patients)]
+    head = ["patient", "group", *(f"{side} {name}" for name in present for side in ("predicted", "reference"))]
+    rows = (
+        [
+            patient.patient,
+            patient.group or "",
+            *(_cell(v) for name in present for v in (patient.values[name].predicted, patient.values[name].reference)),
+        ]
+        for patient in patients
+    )
+    return _csv(head, rows)
+
+
+def _case_row(case: CaseMetrics, name: str, metrics: StructureMetrics) -> list[str]:
+    return [
+        case.case,
+        case.patient,
+        case.phase or "",
+        case.group or "",
+        name,
+        *(_cell(value(metrics)) for value in METRICS.values()),
+        *(_cell(of_level(metrics).get(level, math.nan)) for of_level in LEVEL_METRICS.values() for level in LEVELS),
+        metrics.empty,
+    ]
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{round(value, 6):.10g}"
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
