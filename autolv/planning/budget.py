@@ -14,9 +14,11 @@ from autolv.planning.cost import network_cost
 from autolv.schema.plan import Compute, Network
 
 BASES = (4, 6, 8, 12, 16, 24, 32, 48, 64)  # candidates for the channels of the first stage
+WIDE_BASES = (96, 128)  # on CUDA besides, where memory is left at a batch of 5 % of the data
 REFERENCE_BATCH = {2: 12, 3: 2}  # Isensee 2021
 SMALLEST_BATCH = 2  # Isensee 2021
-DATASET_SHARE = 0.05  # of the training slices or volumes, the most that a batch may hold: Isensee 2021
+DATASET_SHARE = 0.05  # of the training slices or volumes, to which a batch grows ahead of the width: Isensee 2021
+LARGEST_SHARE = 0.1  # for memory that width does not use; the later plans of Isensee 2024 have no limit at all
 SLICES_AT_16 = 12_000  # slices to train on for a first stage of 16 channels: eight passes over four fifths of ACDC
 FEWEST_STEPS = 250
 SHORT_RUN_STEPS = 1000  # below this many, half the batch and twice the steps learn more (measured on phantoms)
@@ -52,6 +54,16 @@ class Sizing:
     seconds_per_step: float
     enough_memory: bool
     enough_time: bool
+
+
+def bases(device: str) -> tuple[int, ...]:
+    """Return the candidates for the channels of the first stage, narrowest first."""
+    return BASES + WIDE_BASES if device == "cuda" else BASES
+
+
+def cited_batch(work: Workload) -> int:
+    """Return the samples that are 5 % of the data, at least two: Isensee 2021 goes no further."""
+    return max(SMALLEST_BATCH, int(work.items * DATASET_SHARE))
 
 
 def minutes(compute: Compute) -> float:
@@ -92,20 +104,21 @@ def steps_needed(base: int, batch: int, slices_per_item: int) -> int:
 def largest(candidates: Sequence[Network], work: Workload, compute: Compute) -> Sizing | None:
     """Return the widest of ``candidates`` (narrowest first) that the compute allows, ``None`` if none fits.
 
-    The batch is the reference batch, or less where memory demands it; on CUDA it then grows with the memory left, to
-    5 % of the data. Too little time makes the network narrow first; a run of very few steps also halves a 2D batch.
+    The batch is the reference batch, or less where memory demands it; on CUDA both then grow with the memory left
+    (``_grown``). Too little time makes the network narrow first; a run of very few steps also halves a 2D batch.
     """
+    usual = [network for network in candidates if network.features[0] <= BASES[-1]]
     batch = max(SMALLEST_BATCH, min(REFERENCE_BATCH[candidates[0].dimensions], work.items))
     fitting: list[Sizing] = []
     while not fitting:
-        sizings = (size(network, batch, work, compute) for network in candidates)
+        sizings = (size(network, batch, work, compute) for network in usual)
         fitting = [sizing for sizing in sizings if sizing.enough_memory]
         if not fitting and batch == SMALLEST_BATCH:
             return None
         batch = max(SMALLEST_BATCH, batch // 2)
     in_time = [sizing for sizing in fitting if sizing.enough_time]
     if in_time and compute.device == "cuda":
-        return _with_larger_batch(in_time[-1], work, compute)
+        return _grown(in_time[-1], candidates[len(usual) :], work, compute)
     return _with_more_steps(in_time[-1] if in_time else fitting[0], work, compute)
 
 
@@ -132,8 +145,26 @@ def size(network: Network, batch: int, work: Workload, compute: Compute) -> Sizi
     )
 
 
-def _with_larger_batch(sizing: Sizing, work: Workload, compute: Compute) -> Sizing:
-    most = int(work.items * DATASET_SHARE)
+def _grown(sizing: Sizing, wide: Sequence[Network], work: Workload, compute: Compute) -> Sizing:
+    """Return the sizing that uses the memory left: first by its batch, to 5 % of the data, then by width, then batch.
+
+    A network too wide to be worth it within the steps of a run without a time budget is not taken.
+    """
+    sizing = _with_larger_batch(sizing, cited_batch(work), work, compute)
+    if sizing.batch < cited_batch(work):
+        return sizing
+    for network in reversed(wide):
+        wider = size(network, sizing.batch, work, compute)
+        steps = steps_needed(network.features[0], sizing.batch, work.slices_per_item)
+        enough_steps = steps <= DEFAULT_STEPS or compute.time_budget_minutes is not None
+        if wider.enough_memory and wider.enough_time and enough_steps:
+            sizing = wider
+            break
+    return _with_larger_batch(sizing, int(work.items * LARGEST_SHARE), work, compute)
+
+
+def _with_larger_batch(sizing: Sizing, most: int, work: Workload, compute: Compute) -> Sizing:
+    """Return the sizing with the largest batch up to ``most`` that memory and time allow, at least its own."""
     for batch in range(most, sizing.batch, -1):
         larger = size(sizing.network, batch, work, compute)
         if larger.enough_memory and larger.enough_time:

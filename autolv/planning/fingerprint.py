@@ -82,11 +82,15 @@ def combine_fingerprints(dataset: Dataset, cases: Sequence[CaseFingerprint]) -> 
         phases=dict(sorted(Counter(case.phase for case in cases if case.phase is not None).items())),
         spacing_mm=_spreads(case.spacing_mm for case in cases),
         shape=_spreads(case.shape for case in cases),
+        orientations=dict(sorted(Counter(case.orientation for case in cases).items())),
         heart_extent_mm=_spreads(case.heart_extent_mm for case in cases),
         heart_offset_mm=_spreads(offsets),
         intensity=_median_intensity([case.intensity for case in cases]),
         foreground_intensity=_median_intensity([case.foreground_intensity for case in cases]),
         volume_ml={name: spread([case.volume_ml[name] for case in cases]) for name in structures},
+        heart_slices=spread([case.heart_slices for case in cases]),
+        slices={name: spread([case.slices[name] for case in cases]) for name in structures},
+        slice_coverage={name: spread([case.slices[name] / case.shape[0] for case in cases]) for name in structures},
         twins=find_twins(cases),
     )
 

@@ -53,11 +53,11 @@ def size_network(
     shape: rules.Topology | None = wanted
     sizing: budget.Sizing | None = None
     while shape is not None and sizing is None:
-        sizing = budget.largest(_candidates(fingerprint, architecture, shape, unet), work, compute)
+        sizing = budget.largest(_candidates(fingerprint, compute, architecture, shape, unet), work, compute)
         smaller = rules.smaller_size(shape, field)
         shape = None if smaller is None else rules.topology(smaller, spacings, most_stages=stages)
     if sizing is None:  # nothing fits: the memory is too small for any patch
-        narrowest = _candidates(fingerprint, architecture, wanted, unet)[0]
+        narrowest = _candidates(fingerprint, compute, architecture, wanted, unet)[0]
         sizing = budget.size(narrowest, budget.SMALLEST_BATCH, work, compute)
     shrunk = sizing.network.patch != wanted.patch
     return SizedNetwork(
@@ -75,10 +75,11 @@ def _wanted_patch(fingerprint: Fingerprint, dimensions: int) -> tuple[Ints, tupl
 
 
 def _candidates(
-    fingerprint: Fingerprint, architecture: str, shape: rules.Topology, unet: Network | None
+    fingerprint: Fingerprint, compute: Compute, architecture: str, shape: rules.Topology, unet: Network | None
 ) -> tuple[Network, ...]:
     """Return the network of each width, narrowest first, without those that cost more than the U-Net allows."""
-    networks = tuple(_build(architecture, len(fingerprint.structures) + 1, shape, base) for base in budget.BASES)
+    classes = len(fingerprint.structures) + 1
+    networks = tuple(_build(architecture, classes, shape, base) for base in budget.bases(compute.device))
     if unet is None:
         return networks
     if architecture == "vnet":
@@ -195,11 +196,19 @@ def _features_reason(sizing: budget.Sizing, work: budget.Workload, compute: Comp
     steps = budget.steps_needed(base, sizing.batch, work.slices_per_item)
     flops = budget.throughput(network, compute) / 1e9
     return (
-        f"{base} is the widest of {', '.join(map(str, budget.BASES))}{_held_to(network, unet)} that fits "
+        f"{base} is the widest of {_bases_in_words(compute)}{_held_to(network, unet)} that fits "
         f"{compute.memory_gb:g} GB and can make {steps} steps in {budget.minutes(compute):g} min at an assumed "
         f"{flops:g} GFLOP/s ({budget.SLICES_AT_16} slices for 16 channels, growing with the square of the width: "
         f"Hoffmann 2022); {doubling}; {parameters}"
     )
+
+
+def _bases_in_words(compute: Compute) -> str:
+    text = ", ".join(map(str, budget.BASES))
+    if compute.device != "cuda":
+        return text
+    wide = " or ".join(map(str, budget.WIDE_BASES))
+    return f"{text} ({wide} where a batch of {budget.DATASET_SHARE:.0%} of the data leaves memory for them)"
 
 
 def _held_to(network: Network, unet: Network | None) -> str:

@@ -192,6 +192,14 @@ def recommend(fingerprint: Fingerprint, compute: Compute) -> tuple[str, str]:
 
 def _batch_reason(sizing: budget.Sizing, work: budget.Workload, compute: Compute, items: str) -> str:
     reference = budget.REFERENCE_BATCH[sizing.network.dimensions]
+    if sizing.batch > max(reference, budget.cited_batch(work)):
+        cited = budget.size(sizing.network, budget.cited_batch(work), work, compute)
+        return (
+            f"as large as {compute.memory_gb:g} GB and the time allow, at most {budget.LARGEST_SHARE:.0%} of the "
+            f"{work.items} training {items}: Isensee 2021 stops at {budget.DATASET_SHARE:.0%} ({cited.batch}), which "
+            f"would leave {compute.memory_gb - cited.memory_gb:.1f} GB unused; the later plans of Isensee 2024 have no "
+            "such limit"
+        )
     if sizing.batch > reference:
         return (
             f"as large as {compute.memory_gb:g} GB and the time allow, at most {budget.DATASET_SHARE:.0%} of the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from autolv.schema.record import NanFloat, Record
@@ -26,7 +27,7 @@ class CaseFingerprint(Record):
 
     ``heart_centre`` is the box's centre as a fraction of the field of view (0 to 1 along z, y, x); ``slices`` counts the
     slices in which a structure occurs. ``image_hash`` is that of the voxels on their grid, so that one image that stands
-    under two names is found. ``axes`` tells how the file's axes were taken: e.g. ``"kji"`` reversed storage order.
+    under two names is found. ``orientation`` tells how the file's axes were taken: e.g. ``"kji"``, reversed storage order.
     """
 
     case: str
@@ -57,8 +58,16 @@ class Spread(Record):
     maximum: NanFloat
 
 
+_UNKNOWN = Spread(minimum=math.nan, p10=math.nan, median=math.nan, p90=math.nan, maximum=math.nan)
+
+
 class Fingerprint(Record):
-    """A whole dataset. ``twins`` lists patients that share an image; they must stay in one fold."""
+    """A whole dataset. ``twins`` lists patients that share an image; they must stay in one fold.
+
+    ``shape`` tells how many slices a stack has, ``heart_slices`` in how many of them anything is labelled, ``slices`` in
+    how many each structure is, ``slice_coverage`` the same as a share of the stack. Records written before these and
+    ``orientations`` existed load without them.
+    """
 
     version: Literal[1] = 1
     dataset: str
@@ -70,9 +79,13 @@ class Fingerprint(Record):
     phases: dict[str, int]  # cases per phase
     spacing_mm: tuple[Spread, Spread, Spread]
     shape: tuple[Spread, Spread, Spread]
+    orientations: dict[str, int] = {}  # cases per orientation of the file's axes
     heart_extent_mm: tuple[Spread, Spread, Spread]
     heart_offset_mm: tuple[Spread, Spread, Spread]  # absolute distance of the heart's centre from the field's
     intensity: Intensity
     foreground_intensity: Intensity
     volume_ml: dict[str, Spread]
+    heart_slices: Spread = _UNKNOWN
+    slices: dict[str, Spread] = {}
+    slice_coverage: dict[str, Spread] = {}  # 0 to 1
     twins: tuple[tuple[str, ...], ...] = ()

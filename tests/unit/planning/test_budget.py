@@ -85,6 +85,67 @@ def test_the_widest_that_time_and_memory_allow() -> None:
     assert budget.largest(candidates, WORK, compute(memory_gb=0.9)) is None  # 1.1 GB before the first activation
 
 
+GPU = {"device": "cuda", "time_budget_minutes": None}
+FLAT = [network(base, patch=(128, 128)) for base in (*budget.BASES, *budget.WIDE_BASES)]
+
+
+def needs_gb(base: int, batch: int) -> float:
+    return budget.training_memory_gb(FLAT[budget.bases("cuda").index(base)], batch, compute(**GPU), 0.0)
+
+
+def on_gpu(memory_gb: float, *, work: budget.Workload = WORK, **changes: object) -> tuple[int, int]:
+    found = budget.largest(FLAT, work, compute(**{**GPU, "memory_gb": memory_gb + 1e-6, **changes}))
+    assert found is not None
+    assert found.memory_gb <= memory_gb + 1e-6
+    return found.network.features[0], found.batch
+
+
+def test_wide_bases_are_for_cuda() -> None:
+    assert budget.bases("cpu") == budget.bases("mps") == budget.BASES
+    assert budget.bases("cuda")[-3:] == (64, 96, 128)
+
+
+def test_memory_left_goes_to_the_batch_up_to_5_percent_then_to_width_then_to_the_batch_again() -> None:
+    # 1000 slices: 5 % are 50, 10 % are 100
+    assert on_gpu(needs_gb(64, 49)) == (64, 49)
+    assert on_gpu(needs_gb(64, 60)) == (64, 60)
+    assert on_gpu(needs_gb(96, 50)) == (96, 50)
+    base, batch = on_gpu(needs_gb(96, 50) - 0.01)
+    assert base == 64 and needs_gb(64, batch) <= needs_gb(96, 50) - 0.01 < needs_gb(64, batch + 1)
+    assert on_gpu(needs_gb(128, 50)) == (128, 50)
+    assert on_gpu(needs_gb(128, 70)) == (128, 70)
+    assert on_gpu(10 * needs_gb(128, 100)) == (128, 100)
+
+
+def test_no_wide_network_before_the_batch_is_5_percent() -> None:
+    light = network(96, patch=(32, 32))  # would fit
+    for batch, base in ((49, 64), (50, 96)):
+        found = budget.largest([FLAT[8], light], WORK, compute(**GPU, memory_gb=needs_gb(64, batch) + 1e-6))
+        assert found is not None
+        assert found.network.features[0] == base
+
+
+def test_no_wide_network_where_the_steps_would_be_too_few_for_it() -> None:
+    # 100 slices: 5 % are less than the reference batch of 12. 128 channels want 12 000 · 64 / 12 = 64 000 steps and 96
+    # want 36 000, more than the 25 000 of a run without a budget; 64 want 16 000.
+    few = budget.Workload(items=100, slices_per_item=1, data_gb=0.0)
+    assert on_gpu(500.0, work=few)[0] == 64
+    assert on_gpu(500.0, work=few, time_budget_minutes=1e6)[0] == 128
+
+
+def test_no_wide_network_where_the_time_is_too_short() -> None:
+    wide = budget.size(FLAT[-1], 50, WORK, compute(**GPU))
+    needed_minutes = budget.steps_needed(128, 50, 1) * wide.seconds_per_step / 60
+    assert on_gpu(500.0, time_budget_minutes=needed_minutes * 1.001)[0] == 128
+    assert on_gpu(500.0, time_budget_minutes=needed_minutes * 0.999)[0] == 96
+
+
+def test_on_the_cpu_the_batch_and_the_usual_widths_do_not_grow() -> None:
+    found = budget.largest(FLAT, WORK, compute(memory_gb=500.0, time_budget_minutes=1e6))
+    assert found is not None
+    assert (found.network.features[0], found.batch) == (64, 12)
+
+
 def test_memory_lowers_the_batch_before_it_gives_up() -> None:
     candidates = [network(8, patch=(512, 512))]
     needed = [budget.training_memory_gb(candidates[0], batch, CPU, WORK.data_gb) for batch in (3, 6, 12)]

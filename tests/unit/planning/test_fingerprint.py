@@ -9,7 +9,7 @@ from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
 from autolv.planning.fingerprint import combine_fingerprints, find_twins, fingerprint_case, spread
 from autolv.schema.dataset import Case, Dataset
-from autolv.schema.fingerprint import CaseFingerprint, Fingerprint
+from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Spread
 from autolv.schema.record import from_json
 
 STRUCTURES = ("lv_cavity", "lv_myocardium")
@@ -155,6 +155,45 @@ def test_combined_counts_patients_groups_and_phases() -> None:
     # foreground medians of the three are 32, 33, 34
     assert combined.foreground_intensity.p50 == 33.0
     assert combined.volume_ml["lv_cavity"].maximum == pytest.approx(0.06)
+
+
+def test_combined_counts_orientations_and_the_slices_that_a_structure_covers() -> None:
+    image, labels = hand_worked()
+    empty_apex = labels.copy()
+    empty_apex[1] = 0
+    flipped = Geometry.from_affine(np.diag([-1.5, -2.0, 10.0, 1.0]), (6, 4, 3))
+    cases = [Case(case=name, patient=name, image=name) for name in "abc"]
+    measured = [
+        fingerprint_of(image, labels, cases[0]),  # of 3 slices the heart has 2, the cavity 2, the myocardium 1
+        fingerprint_case(cases[1], Volume(array=image, geometry=flipped), empty_apex, STRUCTURES),  # 1, 1, 0
+        fingerprint_of(image, np.zeros_like(labels), cases[2]),  # none
+    ]
+    combined = combine_fingerprints(dataset_of(*cases), measured)
+    assert combined.orientations == {"k-j-i": 1, "kji": 2}
+
+    def three(of: Spread) -> tuple[float, float, float]:
+        return of.minimum, of.median, of.maximum
+
+    assert three(combined.shape[0]) == (3.0, 3.0, 3.0)
+    assert three(combined.heart_slices) == (0.0, 1.0, 2.0)
+    assert combined.heart_slices.p90 == pytest.approx(1.8)  # 0.8 of the way from 1 to 2
+    assert {name: three(of) for name, of in combined.slices.items()} == {
+        "lv_cavity": (0.0, 1.0, 2.0),
+        "lv_myocardium": (0.0, 0.0, 1.0),
+    }
+    assert three(combined.slice_coverage["lv_cavity"]) == pytest.approx((0.0, 1 / 3, 2 / 3))
+    assert three(combined.slice_coverage["lv_myocardium"]) == pytest.approx((0.0, 0.0, 1 / 3))
+
+
+def test_coverage_is_that_of_each_cases_own_stack() -> None:
+    image, labels = hand_worked()
+    cases = [Case(case=name, patient=name, image=name) for name in "ab"]
+    taller = np.concatenate([image, image[:1]]), np.concatenate([labels, labels[2:]])  # 4 slices, the last one empty
+    measured = [fingerprint_of(image, labels, cases[0]), fingerprint_of(*taller, cases[1])]
+    combined = combine_fingerprints(dataset_of(*cases), measured)
+    assert combined.slices["lv_cavity"].median == 2.0
+    cavity = combined.slice_coverage["lv_cavity"]
+    assert (cavity.minimum, cavity.maximum) == pytest.approx((2 / 4, 2 / 3))
 
 
 def test_no_cases_is_an_error_with_a_remedy() -> None:

@@ -4,6 +4,7 @@ import logging
 import math
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from autolv.planning.cost import network_cost
 from autolv.planning.planner import make_plan
 from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Compute, Configuration, Plan
-from autolv.schema.record import from_json
+from autolv.schema.record import from_json, read_record
 
 NAMES = ("2d_unet", "2d_attention_unet", "2d_vnet", "3d_unet", "3d_attention_unet", "3d_vnet")
 
@@ -102,8 +103,57 @@ def test_a_large_gpu_is_used(acdc_like: Fingerprint) -> None:
     small, large = (make_plan(acdc_like, on("cuda", memory_gb=gb, minutes=None)) for gb in (8.0, 80.0))
     for name in NAMES:
         assert large.configurations[name].training.batch_size >= small.configurations[name].training.batch_size
-    assert large.configurations["2d_unet"].training.batch_size == 72  # 5 % of 1440 slices (Isensee 2021)
-    assert large.configurations["3d_unet"].training.batch_size == 8  # 5 % of 160 volumes
+    for name, items in (("2d_unet", 1440), ("3d_unet", 160)):
+        assert large.configurations[name].network.features[0] == 128
+        assert 0.05 < large.configurations[name].training.batch_size / items <= 0.1
+
+
+@pytest.fixture(scope="module")
+def acdc() -> Fingerprint:
+    """The committed fingerprint of ACDC's 100 training patients."""
+    return read_record(Fingerprint, Path(__file__).parents[3] / "plans" / "ACDC" / "fingerprint.json")
+
+
+@pytest.fixture(scope="module")
+def acdc_on_gpus(acdc: Fingerprint) -> dict[float, Plan]:
+    """The plan of ACDC for a GPU of so many GB, without a time budget."""
+    return {gb: make_plan(acdc, on("cuda", cores=16, memory_gb=gb, minutes=None)) for gb in (8.0, 40.0, 80.0)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_80_gb_gpu_is_used_and_an_8_gb_one_is_not_overrun(acdc_on_gpus: dict[float, Plan], name: str) -> None:
+    small, middle, large = (plan.configurations[name].training for plan in acdc_on_gpus.values())
+    assert small.expected_memory_gb <= 8.0
+    assert middle.expected_memory_gb <= 40.0
+    assert 40.0 <= large.expected_memory_gb <= 80.0
+    assert large.expected_memory_gb > middle.expected_memory_gb > 2 * small.expected_memory_gb
+    assert all(training.expected_minutes <= 600.0 for training in (small, middle, large))
+
+
+def test_80_gb_get_wider_networks_than_40_gb(acdc_on_gpus: dict[float, Plan]) -> None:
+    for dimensions, batch in (("2d", 76), ("3d", 8)):  # 5 % of 1522 slices and of 160 volumes
+        small, middle, large = (plan.configurations[f"{dimensions}_unet"] for plan in acdc_on_gpus.values())
+        assert [c.network.features[0] for c in (small, middle, large)] == [64, 96, 128]
+        assert small.training.batch_size < batch < middle.training.batch_size < large.training.batch_size
+        reason = large.reasons["training.batch_size"]
+        assert f"Isensee 2021 stops at 5% ({batch})" in reason
+        idle = 80.0 - large.training.expected_memory_gb * (batch / large.training.batch_size)
+        stated = float(reason.partition("would leave ")[2].partition(" GB")[0])
+        assert stated == pytest.approx(idle, abs=1.5)  # parameters and PyTorch itself do not scale with the batch
+        assert "10%" not in small.reasons["training.batch_size"]
+        for configuration in (small, middle, large):
+            assert (
+                "96 or 128 where a batch of 5% of the data leaves memory" in configuration.reasons["network.features"]
+            )
+
+
+def test_the_committed_plan_of_acdc_is_what_the_planner_makes(acdc: Fingerprint) -> None:
+    kept = read_record(Plan, Path(__file__).parents[3] / "plans" / "ACDC" / "plan.json")
+    made = make_plan(acdc, kept.compute)
+    assert made.training_hash() == kept.training_hash()
+    assert {name: c.reasons for name, c in made.configurations.items()} == {
+        name: c.reasons for name, c in kept.configurations.items()
+    }
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])

@@ -54,6 +54,14 @@ def test_acdc(acdc_folder: Path) -> None:
     assert fingerprint.groups == dict.fromkeys(("DCM", "HCM", "MINF", "NOR", "RV"), 20)
     assert [axis.median for axis in fingerprint.spacing_mm] == [10.0, 1.5625, 1.5625]
     assert fingerprint.twins == (("patient074", "patient076"),)
+    assert fingerprint.orientations == {"k-j-i": 200}
+    assert (fingerprint.heart_slices.median, fingerprint.shape[0].median) == (9.0, 9.0)
+    assert {name: of.median for name, of in fingerprint.slices.items()} == {
+        "lv_cavity": 9.0, "lv_myocardium": 9.0, "rv_cavity": 7.0
+    }  # fmt: skip
+    assert {name: round(of.minimum, 6) for name, of in fingerprint.slice_coverage.items()} == {
+        "lv_cavity": 0.7, "lv_myocardium": 0.7, "rv_cavity": 0.3
+    }  # fmt: skip
 
     compute = Compute(device="cpu", cores=2, memory_gb=18.0, time_budget_minutes=12.0)
     plan = make_plan(fingerprint, compute)

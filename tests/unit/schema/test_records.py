@@ -89,6 +89,7 @@ def examples() -> Iterator[Record]:
         dataset="ACDC", labels=CODES, structures=STRUCTURES, patients=1, groups={"DCM": 1}, phases={"ED": 1},
         spacing_mm=(spread,) * 3, shape=(spread,) * 3, heart_extent_mm=(spread,) * 3, heart_offset_mm=(spread,) * 3,
         intensity=intensity, foreground_intensity=intensity, volume_ml={"lv_cavity": spread},
+        orientations={"kji": 1}, heart_slices=spread, slices={"lv_cavity": spread}, slice_coverage={"lv_cavity": spread},
         cases=(
             CaseFingerprint(
                 case="c", patient="p", phase=None, group=None, image_hash="0f", shape=(10, 256, 216),
@@ -114,7 +115,7 @@ def examples() -> Iterator[Record]:
     yield RunRecord(
         dataset="ACDC", run="default", fold=0, configuration=configuration(), labels=CODES, structures=STRUCTURES,
         choices=RunChoices(plan_hash="0", splits_hash="1", seed=0, epochs=None, time_budget_minutes=12.0),
-        train_patients=("a",), validation_patients=("b",), data_hash="2", versions={"python": "3.11"},
+        train_patients=("a",), validation_patients=("b",), versions={"python": "3.11"},
         measured=Measured(device="cpu", device_name="x", threads=2, precision="float32", channels_last=False,
                           compiled=False, seconds_per_iteration=0.4, epochs=3, iterations_per_epoch=10,
                           trial={"float32": 0.4}),
@@ -230,6 +231,16 @@ def test_undefined_is_nan_in_memory_and_null_on_disk() -> None:
     back = from_json(Evaluation, record.to_json(), where="x")
     assert math.isnan(back.agreement["EF [%]"].r)
     assert back.agreement["EF [%]"].bias == 1.0
+
+
+def test_a_fingerprint_from_before_orientation_and_slice_coverage_still_loads() -> None:
+    data = json.loads(EXAMPLES["Fingerprint"].to_json())
+    for name in ("orientations", "heart_slices", "slices", "slice_coverage"):
+        del data[name]
+    old = from_json(Fingerprint, json.dumps(data), where="fingerprint.json")
+    assert (old.orientations, old.slices, old.slice_coverage) == ({}, {}, {})
+    assert math.isnan(old.heart_slices.median)
+    assert from_json(Fingerprint, old.to_json(), where="x").to_json() == old.to_json()
 
 
 def test_a_patient_on_both_sides_of_a_fold_is_refused() -> None:
