@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from autolv.cli.arguments import add_common, add_device, add_time_budget, add_workers, new_parser
 from autolv.cli.run import root_of, run
+from autolv.core.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 _FOLDER = "demo"
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    Workspace.at(root_of(args))  # a root that is not there is refused, as by every command
     folder = root_of(args) / _FOLDER
     _log.info("everything is written below %s", folder.resolve())
     from autolv.pipeline.demo import demo

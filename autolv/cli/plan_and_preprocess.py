@@ -31,11 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_device(parser)
     parser.add_argument("--memory-gb", metavar="GB", type=positive, help="memory to plan for (default: what is there)")
     add_time_budget(parser, "training time per fold to plan for")
-    parser.add_argument("--folds", metavar="N", type=count, default=5, help="folds by patient (default: 5)")
+    parser.add_argument("--folds", metavar="N", type=_folds, help="folds by patient (default: 5)")
     parser.add_argument(
         "--split-by",
         choices=("patient", "group", "vendor", "centre"),
-        default="patient",
         help="leave out folds of patients, or one group, vendor or centre in turn (default: patient)",
     )
     parser.add_argument(
@@ -52,6 +51,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     return run(build_parser(), argv, _plan)
+
+
+def _folds(text: str) -> int:
+    """Return a whole number of at least 2: what one fold validates, the others train on."""
+    if count(text) < 2:
+        raise argparse.ArgumentTypeError(f"there must be at least 2 folds, got {text}")
+    return count(text)
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -74,5 +80,6 @@ def _plan(args: argparse.Namespace) -> None:
     )
     if args.explain:
         print(explain(plan))
-    budget = "" if args.time_budget is None else f" --time-budget {args.time_budget:g}m"
+    minutes = plan.compute.time_budget_minutes
+    budget = "" if minutes is None else f" --time-budget {minutes:g}m"
     show_next(args, f"autolv_train -d {args.dataset} -f all{budget}")

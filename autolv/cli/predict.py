@@ -12,9 +12,9 @@ from autolv.cli.arguments import (
     add_device,
     add_overwrite,
     add_run,
-    add_workers,
     folds,
     new_parser,
+    whole,
 )
 from autolv.cli.run import optional_path, root_of, run, show_next, show_places
 
@@ -34,10 +34,14 @@ def build_parser() -> argparse.ArgumentParser:
         "-c",
         "--configuration",
         metavar="CONFIGURATION",
-        help="use the trained folds of this configuration, not the choice",
+        help="use the trained folds of this configuration, not the choice; with --model: its members of it",
     )
     parser.add_argument(
-        "-f", "--fold", metavar="FOLD", type=folds, help="with -c: 0, or 0,1,2, or all that are trained (default: all)"
+        "-f",
+        "--fold",
+        metavar="FOLD",
+        type=folds,
+        help="with -c or --model: 0, or 0,1,2, or all that are there (default: all)",
     )
     add_run(parser)
     parser.add_argument("--save-probabilities", action="store_true", help="also write an .npz per input")
@@ -51,7 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--skip-existing", action="store_true", help="keep results that are there")
     add_overwrite(parser, "replace results that are there")
     add_device(parser)
-    add_workers(parser)
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=whole,
+        help="CPU threads; files go one by one (default, and 0: the cores granted)",
+    )
     add_common(parser)
     return parser
 
@@ -59,15 +68,25 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = build_parser()
+    parser.set_defaults(run=None)  # so that --run is known to have been given
 
     def work(args: argparse.Namespace) -> None:
-        if args.dataset is None and args.model is None:
-            parser.error("give -d DATASET or --model FOLDER")
-        if args.fold is not None and args.configuration is None:
-            parser.error("-f needs -c: without it the chosen model's own members are used")
+        _refuse_contradictions(parser, args)
+        args.run = "default" if args.run is None else args.run
         _predict(args)
 
     return run(parser, argv, work)
+
+
+def _refuse_contradictions(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if args.dataset is None and args.model is None:
+        parser.error("give -d DATASET or --model FOLDER")
+    if args.model is not None and args.dataset is not None:
+        parser.error("--model names the model: leave out -d")
+    if args.model is not None and args.run is not None:
+        parser.error("--model names the model: leave out --run")
+    if args.fold is not None and args.configuration is None and args.model is None:
+        parser.error("-f needs -c or --model: without them the chosen model's own members are used")
 
 
 def _predict(args: argparse.Namespace) -> None:
@@ -91,7 +110,7 @@ def _predict(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
     )
-    show_next(args, _next(args))
+    show_next(args, _next(args), takes_run=False)
 
 
 def _next(args: argparse.Namespace) -> str:

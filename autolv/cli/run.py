@@ -56,9 +56,9 @@ def show_places(args: argparse.Namespace, **places: Path | str | None) -> None:
     _log.info("%s", "\n".join(lines))
 
 
-def show_next(args: argparse.Namespace, command: str) -> None:
-    """Tell the command to run next, with the root and the run that this one was given."""
-    _log.info("next: %s%s%s", command, _run_flag(args), _root_flag(args))
+def show_next(args: argparse.Namespace, command: str, *, takes_run: bool = True) -> None:
+    """Tell the command to run next, with the root and, if it ``takes_run``, the run that this one was given."""
+    _log.info("next: %s%s%s", command, _run_flag(args) if takes_run else "", _root_flag(args))
 
 
 def optional_path(text: str | None) -> Path | None:

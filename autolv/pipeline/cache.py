@@ -16,7 +16,7 @@ from autolv.imageio.store import StoredCase, read_stored, read_stored_record, wr
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.parallel import run_each
 from autolv.preprocessing.forward import preprocess_image, preprocess_labels
-from autolv.preprocessing.key import case_key
+from autolv.preprocessing.key import case_key, content_key
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.plan import Preprocessing
 from autolv.schema.preprocessed import Box, PreprocessedCase
@@ -87,10 +87,15 @@ def stored_file(workspace: Workspace, dataset: Dataset, block: Preprocessing, ca
     return workspace.cache(dataset.name, block.content_hash()) / f"{case.case}.safetensors"
 
 
-def data_hash(cases: Sequence[StoredCase]) -> str:
-    """Return a hash of which contents were trained on: of all cases' keys in order."""
-    text = "\n".join(f"{stored.record.case} {stored.record.key}" for stored in cases)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def data_hash(folder: Path, dataset: Dataset, *, workers: int) -> str:
+    """Return a hash of the raw content of all training cases, and of their names and patients."""
+
+    def one(case: Case) -> str:
+        label = None if case.label is None else folder / case.label
+        return f"{case.case} {case.patient} {content_key(folder / case.image, label, dataset.labels)}"
+
+    lines = run_each(one, dataset.training, name=lambda c: c.case, label="identify", workers=workers)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _key(folder: Path, dataset: Dataset, block: Preprocessing, case: Case) -> str:

@@ -13,6 +13,7 @@ from autolv.planning.splits import check_splits
 from autolv.runtime.cores import granted_cores
 from autolv.runtime.malloc import keep_freed_memory
 from autolv.schema.dataset import Dataset
+from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Configuration, Plan
 from autolv.schema.record import read_record
 from autolv.schema.splits import Splits
@@ -54,8 +55,14 @@ def load_splits(workspace: Workspace, dataset: Dataset) -> Splits:
             f"{dataset.name} has no splits ({path}).", remedy=f"Run: autolv_plan_and_preprocess -d {dataset.name}"
         )
     splits = read_record(Splits, path)
-    check_splits(splits, dataset)
+    check_splits(splits, dataset, twins=_twins(workspace, dataset.name))
     return splits
+
+
+def _twins(workspace: Workspace, dataset: str) -> tuple[tuple[str, ...], ...]:
+    """Return the patients of whom the fingerprint knows that they share an image."""
+    path = workspace.fingerprint_file(dataset)
+    return read_record(Fingerprint, path).twins if path.exists() else ()
 
 
 def pick_configuration(plan: Plan, name: str | None) -> Configuration:

@@ -63,12 +63,12 @@ def demo(*, root: Path | str = "demo", minutes: float = 8.5, workers: int | None
     best = find_best_config(DATASET, root=folder, device=device, workers=workers)
     raw = Workspace.at(folder).raw(DATASET)
     results = folder / "predictions"
-    predict(raw / "imagesTs", results / "frames", dataset=DATASET, root=folder, device=device)
+    predict(raw / "imagesTs", results / "frames", dataset=DATASET, root=folder, device=device, workers=workers)
     cines = folder / "cines"
     cines.mkdir()
     for cine in sorted((source / "testing").glob("*/*_4d.nii.gz")):
         shutil.copyfile(cine, cines / cine.name)
-    predict(cines, results / "cines", dataset=DATASET, root=folder, device=device)
+    predict(cines, results / "cines", dataset=DATASET, root=folder, device=device, workers=workers)
     evaluation = evaluate(raw / "labelsTs", results / "frames", output=results / "evaluation", dataset=DATASET,
                           root=folder, workers=workers)  # fmt: skip
     picture = results / "prediction.png"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from autolv.core.errors import ModelError
 from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
-from autolv.pipeline.context import load_plan, load_splits, open_dataset, thread_count
-from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, trained_folds
+from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
+from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
 from autolv.pipeline.scoring import Scorer
 from autolv.pipeline.versions import versions
 from autolv.planning.cost import network_cost
@@ -39,17 +40,19 @@ def find_best_config(
 ) -> BestConfig:
     """Choose between the trained configurations and their ensembles, choose the post-processing, write the model folder.
 
-    Works with whatever folds are validated, and says which. All candidates are compared on the cases that they share.
-    Raises ``ModelError`` naming the exact command when nothing is trained, or when configurations share no case.
+    Works with whatever folds are validated, and says which. All candidates are compared on the cases that they share;
+    a configuration that shares no fold with the others is left out, with a warning. Raises ``ModelError`` naming the
+    exact command when nothing is trained, ``PlanError`` for an unknown configuration.
     """
     workspace = Workspace.at(root)
     folder, record = open_dataset(workspace, dataset)
     plan = load_plan(workspace, dataset)
     splits = load_splits(workspace, record)
-    names = list(plan.configurations) if configurations is None else list(configurations)
-    trained = trained_folds(workspace, dataset, run, names, len(splits.folds))
-    _require(trained, plan, dataset, run, configurations)
-    available = _log_available(trained, len(splits.folds), dataset)
+    wanted = [pick_configuration(plan, name).name for name in dict.fromkeys(configurations or ())]
+    found = trained_folds(workspace, dataset, run, wanted or list(plan.configurations), len(splits.folds))
+    _require(found, wanted or [plan.recommended], workspace, dataset, run, all_of_them=bool(wanted))
+    trained = _comparable(found, workspace, dataset, run)
+    available = _log_available(trained, len(splits.folds), workspace, dataset, run)
     scorer = Scorer(folder, record, trained, workers=thread_count(workers))
     selection = _select(scorer, plan, trained, seed)
     chosen = next(c for c in enumerate_candidates(list(trained)) if candidate_name(c) == selection.choice.chosen)
@@ -75,6 +78,9 @@ def find_best_config(
         reason=selection.choice.reason,
         score=steps.score_before,
         score_with_postprocessing=steps.score,
+        score_with_cross_fitted_postprocessing=steps.cross_fitted_score,
+        cases=len(cases),
+        patients=len({case.patient for case in cases}),
         cross_fitted_score=selection.cross_fitted_score,
         folds_available=available,
         fingerprint_hash=plan.fingerprint_hash,
@@ -93,36 +99,53 @@ def find_best_config(
     return best
 
 
-def _require(trained: Trained, plan: Plan, dataset: str, run: str, wanted: Sequence[str] | None) -> None:
-    missing = [name for name in wanted or () if name not in trained]
-    if missing or not trained:
-        name = missing[0] if missing else plan.recommended
+def _require(
+    trained: Trained, wanted: Sequence[str], workspace: Workspace, dataset: str, run: str, *, all_of_them: bool
+) -> None:
+    missing = [name for name in wanted if name not in trained]
+    if (all_of_them and missing) or not trained:
         raise ModelError(
-            f"{name} of {dataset} has no validated fold in the run {run!r}.",
-            remedy=f"Run: autolv_train -d {dataset} -c {name} -f all{'' if run == 'default' else f' --run {run}'}",
+            f"{missing[0]} of {dataset} has no validated fold in the run {run!r}.",
+            remedy=f"Run: {train_command(workspace, dataset, run, missing[0], 'all')}",
         )
 
 
-def _log_available(trained: Trained, count: int, dataset: str) -> str:
+def _comparable(trained: Trained, workspace: Workspace, dataset: str, run: str) -> Trained:
+    """Return the configurations that share a fold, those with most folds first asked; the others are left out aloud."""
+    shared: set[int] = set()
+    kept: set[str] = set()
+    for name, folds in sorted(trained.items(), key=lambda item: -len(item[1])):
+        numbers = {fold.number for fold in folds}
+        if shared and not shared & numbers:
+            command = train_command(workspace, dataset, run, name, min(shared))
+            _log.warning("%s is left out: it shares no fold with %s. %s%s would bring it in.",
+                         name, " and ".join(sorted(kept)), command, _root_flag(workspace))  # fmt: skip
+            continue
+        shared = shared & numbers if shared else numbers
+        kept.add(name)
+    return {name: folds for name, folds in trained.items() if name in kept}
+
+
+def _log_available(trained: Trained, count: int, workspace: Workspace, dataset: str, run: str) -> str:
     """Log which folds are there and the exact command for each that is not; return the former in words."""
     parts = []
     for name, folds in trained.items():
         parts.append(f"{name} {len(folds)}/{count} folds")
         for number in sorted(set(range(count)) - {fold.number for fold in folds}):
-            _log.info("missing: autolv_train -d %s -c %s -f %d", dataset, name, number)
+            command = train_command(workspace, dataset, run, name, number)
+            _log.info("missing: %s%s", command, _root_flag(workspace))
     text = ", ".join(parts)
     _log.info("trained: %s", text)
     return text
 
 
+def _root_flag(workspace: Workspace) -> str:
+    return "" if workspace.root == Path.cwd() else f" --root {shlex.quote(str(workspace.root))}"
+
+
 def _select(scorer: Scorer, plan: Plan, trained: Trained, seed: int) -> Selection:
     names = list(trained)
     shared = scorer.cases(tuple(names))
-    if not shared:
-        raise ModelError(
-            f"{' and '.join(names)} have no validated case in common.",
-            remedy="Train them on the same folds, or name one configuration with -c.",
-        )
     _log.info("comparing on %d cases of %d patients", len(shared), len({case.patient for case in shared}))
     by_name = {candidate_name(parts): parts for parts in enumerate_candidates(names)}
     candidates = [

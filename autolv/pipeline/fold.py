@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from safetensors.torch import load_file, save
 
-from autolv.core.errors import Interrupted, WorkspaceError
+from autolv.core.errors import Interrupted
 from autolv.imageio.store import StoredCase
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
@@ -39,22 +39,20 @@ _DRAW_EVERY_S = 60.0
 
 
 def train_fold(
-    job: FoldJob, record: RunRecord | None, *, stop_asked: Callable[[], bool]
+    job: FoldJob, record: RunRecord | None, *, begin: float, stop_asked: Callable[[], bool]
 ) -> tuple[torch.nn.Module, RunRecord]:
     """Train a fold, from its start or from where ``record`` and the saved state say it stopped.
 
-    Returns the trained network and its record; ``weights.safetensors``, ``history.csv`` and ``progress.png`` lie in
+    ``begin`` is the time, by ``time.monotonic()``, from which the time budget counts. Returns the trained network and
+    its record; ``weights.safetensors``, ``history.csv`` and ``progress.png`` lie in
     ``job.place``. Raises ``Interrupted`` after saving when asked to stop.
     """
-    begin = time.monotonic()
     device = resolve_device(job.device)
     threads = prepare(device, None if record is None else record.measured.threads)
     network = fresh_network(job).to(device)
-    if record is not None:
-        _refuse_other_data(job, record)
-        if record.status == "trained":
-            network.load_state_dict(load_file(job.place / "weights.safetensors"))
-            return network, record
+    if record is not None and record.status == "trained":
+        network.load_state_dict(load_file(job.place / "weights.safetensors"))
+        return network, record
     training = job.configuration.training
     loss = _loss(job.configuration)
     sampler = Sampler(_in_memory(job.train_cases), job.configuration.network, training, seed=seed_of(job))
@@ -124,17 +122,10 @@ def _in_memory(cases: Sequence[StoredCase]) -> list[TrainingCase]:
     ]
 
 
-def _refuse_other_data(job: FoldJob, record: RunRecord) -> None:
-    if record.data_hash != job.data_hash:
-        raise WorkspaceError(
-            f"the data of {job.dataset.name} changed after this fold was begun ({job.place}).",
-            remedy="Train it anew with --overwrite, or under another --run.",
-        )
-
-
 def _discard_old(place: Path) -> None:
     """Remove what an earlier run left, its validation included, when a fold is begun anew."""
     for name in (
+        "run.json",  # first: a fold that says it is finished has its weights
         "state.pt",
         "state.pt.previous",
         "weights.safetensors",
@@ -143,6 +134,8 @@ def _discard_old(place: Path) -> None:
         "evaluation.json",
     ):
         (place / name).unlink(missing_ok=True)
+    for unfinished in place.glob(".*.tmp"):  # of a write that was killed
+        unfinished.unlink(missing_ok=True)
     shutil.rmtree(place / "validation", ignore_errors=True)
 
 
@@ -157,7 +150,6 @@ def _new_record(job: FoldJob, measured: Measured) -> RunRecord:
         structures=job.dataset.schema_.structures,
         train_patients=job.train_patients,
         validation_patients=job.validation_patients,
-        data_hash=job.data_hash,
         versions=versions(),
         measured=measured,
         status="training",

@@ -19,6 +19,11 @@ class Input:
     stem: str
     ending: str
 
+    @property
+    def result(self) -> str:
+        """The name of its label map."""
+        return f"{self.stem}{self.ending}"
+
 
 def find_inputs(source: Path) -> list[Input]:
     """Return the image at ``source``, or all images in the folder ``source`` (not below it), sorted by name.
@@ -59,7 +64,7 @@ def check_output(source: Path, output: Path, inputs: list[Input], *, overwrite: 
         raise WorkspaceError(f"{output} is a file.", remedy="Name a folder with -o.")
     if overwrite or skip_existing:
         return
-    there = [item.stem for item in inputs if (output / f"{item.stem}{item.ending}").exists()]
+    there = [item.stem for item in inputs if (output / item.result).exists()]
     if there:
         raise WorkspaceError(
             f"{output} holds {len(there)} of these results already, {there[0]!r} for one.",

@@ -29,7 +29,6 @@ class FoldJob:
     choices: RunChoices
     train_patients: tuple[str, ...]
     validation_patients: tuple[str, ...]
-    data_hash: str
     train_cases: Sequence[StoredCase]
     validation_cases: Sequence[StoredCase]
     device: str

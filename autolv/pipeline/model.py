@@ -12,7 +12,7 @@ from autolv.inference.model_folder import describe_member, write_model
 from autolv.pipeline.versions import versions
 from autolv.schema.plan import Plan
 from autolv.schema.record import read_record
-from autolv.schema.results import BestConfig, RunRecord
+from autolv.schema.results import BestConfig, RunChoices, RunRecord
 
 LICENCE_NOTE = (
     "The weights inherit the terms of the data they were trained on (ACDC: CC BY-NC-SA 4.0, non-commercial, cite "
@@ -33,6 +33,14 @@ class TrainedFold:
     def weights(self) -> Path:
         """The file of its weights."""
         return self.place / "weights.safetensors"
+
+
+def train_command(workspace: Workspace, dataset: str, run: str, configuration: str, fold: int | str) -> str:
+    """Return the command that trains a fold of a run with the choices that the run's name stands for."""
+    path = workspace.run(dataset, run) / "choices.json"
+    flags = read_record(RunChoices, path).flags if path.exists() else ""
+    named = "" if run == "default" else f" --run {run}"
+    return f"autolv_train -d {dataset} -c {configuration} -f {fold}{flags}{named}"
 
 
 def trained_folds(
@@ -72,7 +80,7 @@ def assemble_model(
         number = missing[0] if missing else 0
         raise ModelError(
             f"{configuration} fold {number} of {dataset} is not trained (run {run!r}, {place}).",
-            remedy=f"Run: autolv_train -d {dataset} -c {configuration} -f {number}",
+            remedy=f"Run: {train_command(workspace, dataset, run, configuration, number)}",
         )
     record = chosen[0].record
     names = ", ".join(str(fold.number) for fold in chosen)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from autolv.core.errors import DataError, WorkspaceError
+from autolv.core.errors import DataError, SplitError, WorkspaceError
 from autolv.core.workspace import Workspace
 from autolv.datasets.check import check_dataset
 from autolv.datasets.raw import write_cases
@@ -25,7 +25,9 @@ from autolv.schema.record import read_record, write_record
 from autolv.schema.splits import SplitBy, Splits
 
 _log = logging.getLogger(__name__)
+_FOLDS = 5  # Isensee 2021
 _USABLE_MEMORY = 0.75  # of what the machine has: the rest is for the data and for others
+_USABLE_GPU_MEMORY = 0.9  # the rest is for other programs and for what the allocator cannot join
 
 
 def plan_and_preprocess(
@@ -37,16 +39,17 @@ def plan_and_preprocess(
     time_budget_minutes: float | None = None,
     workers: int | None = None,
     seed: int = 0,
-    folds: int = 5,
-    split_by: SplitBy = "patient",
+    folds: int | None = None,
+    split_by: SplitBy | None = None,
     patient_pattern: str | None = None,
     overwrite: bool = False,
 ) -> Plan:
     """Check the dataset, fingerprint it, write its plan and splits, and fill the preprocessed cache.
 
-    ``device``, ``memory_gb`` and ``time_budget_minutes`` (per fold) shape the plan. Splits that exist are kept as long as
-    they fit the dataset; a plan that exists and differs is replaced only with ``overwrite``. Raises ``DataError`` when
-    the check finds an error: then nothing but the check's report is written.
+    ``device``, ``memory_gb`` and ``time_budget_minutes`` (per fold) shape the plan; ``folds`` (5) and ``split_by``
+    (patient) the splits. What exists and fits the dataset is kept where none of these asks for another, and is replaced
+    by another only with ``overwrite``. Raises ``DataError`` when the check finds an error: then nothing but the check's
+    report is written.
     """
     workspace = Workspace.at(root)
     folder, record = open_dataset(workspace, dataset, patient_pattern=patient_pattern)
@@ -61,9 +64,10 @@ def plan_and_preprocess(
             remedy="Mend them as the table says and run the same command again.",
         )
     fingerprint = _fingerprint(folder, record, threads)
-    plan = make_plan(fingerprint, _compute(device, memory_gb, time_budget_minutes))
+    asked = device != "auto" or memory_gb is not None or time_budget_minutes is not None
+    compute = _compute(device, memory_gb, time_budget_minutes)
+    plan = _plan(workspace, fingerprint, compute, asked=asked, overwrite=overwrite)
     splits = _splits(workspace, record, fingerprint, folds=folds, seed=seed, by=split_by, overwrite=overwrite)
-    _refuse_other_plan(workspace, plan, overwrite=overwrite)
     if patient_pattern is not None:
         write_cases(folder, record)  # later commands must not derive the patients by another rule
     write_record(fingerprint, workspace.fingerprint_file(dataset))
@@ -97,7 +101,7 @@ def _compute(device: str, memory_gb: float | None, minutes: float | None) -> Com
 
         resolved = resolve_device(device)
         if resolved.type == "cuda":
-            kind, available = "cuda", device_memory_gb(resolved)
+            kind, available = "cuda", device_memory_gb(resolved) * _USABLE_GPU_MEMORY
         elif resolved.type == "mps":
             kind = "mps"
     return Compute(
@@ -108,37 +112,65 @@ def _compute(device: str, memory_gb: float | None, minutes: float | None) -> Com
     )
 
 
+def _plan(workspace: Workspace, fingerprint: Fingerprint, compute: Compute, *, asked: bool, overwrite: bool) -> Plan:
+    """Return a new plan, or the one on disk where it is the same or where no other compute was ``asked`` for."""
+    path = workspace.plan_file(fingerprint.dataset)
+    if overwrite or not path.exists():
+        return make_plan(fingerprint, compute)
+    kept = read_record(Plan, path)
+    made = make_plan(fingerprint, compute if asked else kept.compute)
+    here = compute.model_copy(update={"time_budget_minutes": kept.compute.time_budget_minutes})
+    if not asked and here != kept.compute:
+        _log.warning("%s was made for %s, here is %s; it is kept. --overwrite plans anew.",
+                     path, _in_words(kept.compute), _in_words(here))  # fmt: skip
+    if made.training_hash() == kept.training_hash():
+        return made
+    if asked or made.labels != kept.labels:
+        raise WorkspaceError(
+            f"{path} exists and differs from the plan made now (other data, compute, budget, or an edit by hand).",
+            remedy="Replace it with --overwrite, or keep it: the same command without --device, --memory-gb and "
+            "--time-budget, then autolv_train.",
+        )
+    _log.warning("%s is kept, though %s; --overwrite plans anew.", path,
+                 "an edit by hand or another version made it differ from the plan made now"
+                 if kept.fingerprint_hash == fingerprint.content_hash() else "the data changed since it was made")  # fmt: skip
+    return kept
+
+
+def _in_words(compute: Compute) -> str:
+    minutes = compute.time_budget_minutes
+    budget = "" if minutes is None else f", {minutes:g} min per fold"
+    return f"{compute.device} with {compute.cores} cores and {compute.memory_gb:g} GB{budget}"
+
+
 def _splits(
     workspace: Workspace,
     dataset: Dataset,
     fingerprint: Fingerprint,
     *,
-    folds: int,
+    folds: int | None,
     seed: int,
-    by: SplitBy,
+    by: SplitBy | None,
     overwrite: bool,
 ) -> Splits:
-    """Return the splits on disk if they are there and fit, else new ones."""
-    made = make_splits(dataset, twins=fingerprint.twins, folds=folds, seed=seed, by=by)
+    """Return the splits on disk, as long as they fit the dataset and no others are asked for, else new ones."""
     path = workspace.splits_file(dataset.name)
-    if not path.exists() or overwrite:
-        return made
-    kept = read_record(Splits, path)
-    check_splits(kept, dataset, twins=fingerprint.twins)
-    if (kept.by, kept.seed, len(kept.folds)) != (made.by, made.seed, len(made.folds)):
-        raise WorkspaceError(
-            f"{path} holds {len(kept.folds)} folds by {kept.by} (seed {kept.seed}), not what is asked for now.",
-            remedy="Replace it with --overwrite, or ask for the same splits.",
-        )
-    return kept
-
-
-def _refuse_other_plan(workspace: Workspace, plan: Plan, *, overwrite: bool) -> None:
-    path = workspace.plan_file(plan.dataset)
-    if overwrite or not path.exists():
-        return
-    if read_record(Plan, path).training_hash() != plan.training_hash():
-        raise WorkspaceError(
-            f"{path} exists and differs from the plan made now (other data, compute, budget, or an edit by hand).",
-            remedy="Replace it with --overwrite, or keep it and go on with autolv_train.",
-        )
+    asked = folds is not None or by is not None or seed != 0
+    if path.exists() and not (overwrite and asked):
+        kept = read_record(Splits, path)
+        try:
+            check_splits(kept, dataset, twins=fingerprint.twins)
+        except SplitError:
+            if not overwrite:
+                raise
+        else:
+            wanted = (by or kept.by, seed if asked else kept.seed)
+            if (kept.by, kept.seed) != wanted or (
+                folds is not None and kept.by == "patient" and folds != len(kept.folds)
+            ):
+                raise WorkspaceError(
+                    f"{path} holds {len(kept.folds)} folds by {kept.by} (seed {kept.seed}), not what is asked for now.",
+                    remedy="Replace it with --overwrite, or ask for the same splits.",
+                )
+            return kept
+    return make_splits(dataset, twins=fingerprint.twins, folds=folds or _FOLDS, seed=seed, by=by or "patient")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,9 +15,10 @@ from autolv.core.workspace import Workspace
 from autolv.pipeline.cache import data_hash, load_cases
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.fold import train_fold
-from autolv.pipeline.interrupt import stop_signals
+from autolv.pipeline.interrupt import stop_if, stop_signals
 from autolv.pipeline.job import FoldJob
 from autolv.pipeline.validate import validate_fold
+from autolv.runtime.device import resolve_device
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration, Plan
 from autolv.schema.record import read_record, write_record
@@ -24,6 +26,7 @@ from autolv.schema.results import RunChoices, RunRecord
 from autolv.schema.splits import Splits
 
 _log = logging.getLogger(__name__)
+_CHOICES_IN_WORDS = {"plan_hash": "plan", "splits_hash": "splits", "data_hash": "images or labels"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +68,10 @@ def train(
     """Train ``fold`` (or all, one after another) of ``configuration`` and predict its validation patients.
 
     Without ``configuration`` the plan's recommended one is taken; without ``epochs`` and ``time_budget_minutes`` (per
-    fold) the plan's epochs; ``augment`` names an augmentation preset to take in place of the plan's. A fold that is
-    finished is skipped, one that was interrupted goes on where it stopped. Returns the folds' folders. Raises
-    ``PlanError``, ``WorkspaceError`` (the run's name stands for other choices), ``RegistryError`` (an unknown preset),
-    ``TrainingError``, ``Interrupted``.
+    fold) the time that the plan was made for, or its epochs where it was made for none; ``augment`` names an
+    augmentation preset to take in place of the plan's. A fold that is finished is skipped, one that was interrupted goes
+    on where it stopped. Returns the folds' folders. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for
+    other choices), ``RegistryError`` (an unknown preset), ``TrainingError``, ``Interrupted``.
     """
     if epochs is not None and time_budget_minutes is not None:
         raise TrainingError("both --epochs and --time-budget were given.", remedy="Give one of them.")
@@ -77,6 +80,8 @@ def train(
     plan = load_plan(workspace, dataset)
     splits = load_splits(workspace, record)
     chosen = _augmented(pick_configuration(plan, configuration), augment)
+    if epochs is None and time_budget_minutes is None:
+        time_budget_minutes = plan.compute.time_budget_minutes
     choices = RunChoices(
         plan_hash=plan.training_hash(),
         splits_hash=splits.content_hash(),
@@ -84,17 +89,21 @@ def train(
         epochs=epochs,
         time_budget_minutes=time_budget_minutes,
         augmentation=augment,
+        data_hash=data_hash(folder, record, workers=thread_count(workers)),
     )
-    _claim_run(workspace, dataset, run, choices)
+    _refuse_other_choices(workspace, dataset, run, choices)
+    numbers = range(len(splits.folds)) if fold == "all" else [fold]
+    _refuse_unknown_folds(numbers, splits)
+    resolve_device(device)  # a device that is not there is told before anything is written
     request = _Request(
         workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
         choices=choices, run=run, device=device, workers=thread_count(workers), precision=precision,
         compile_mode=compile, overwrite=overwrite,
     )  # fmt: skip
-    numbers = range(len(splits.folds)) if fold == "all" else [fold]
     done = []
     with stop_signals() as stop_asked:
         for number in numbers:
+            stop_if(stop_asked, f"fold {number}")
             done.append(_one_fold(request, number, stop_asked=stop_asked))
     return tuple(done)
 
@@ -109,29 +118,48 @@ def _augmented(configuration: Configuration, augment: str | None) -> Configurati
     return configuration.model_copy(update={"training": training, "reasons": reasons})
 
 
-def _claim_run(workspace: Workspace, dataset: str, run: str, choices: RunChoices) -> None:
-    """Write down what the run's name stands for, or refuse it where it stands for something else."""
-    path = workspace.run(dataset, run) / "choices.json"
+def _refuse_other_choices(workspace: Workspace, dataset: str, run: str, choices: RunChoices) -> None:
+    """Refuse a run's name that stands for other choices than these."""
+    path = _choices_file(workspace, dataset, run)
     if not path.exists():
-        write_record(choices, path)
         return
     before = read_record(RunChoices, path)
     if before != choices:
-        differing = [name for name in RunChoices.model_fields if getattr(before, name) != getattr(choices, name)]
-        detail = ", ".join(f"{name} {getattr(before, name)} before, {getattr(choices, name)} now" for name in differing)
+        detail = ", ".join(
+            f"{_CHOICES_IN_WORDS.get(name, name)} {getattr(before, name)} before, {getattr(choices, name)} now"
+            for name in RunChoices.model_fields
+            if getattr(before, name) != getattr(choices, name)
+        )
         raise WorkspaceError(
             f"the run {run!r} of {dataset} was begun with other choices: {detail}.",
             remedy=f"Give this one a name of its own with --run, or delete {path.parent} to begin again.",
         )
 
 
-def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool]) -> Path:
-    folds = request.splits.folds
-    if not 0 <= number < len(folds):
+def _claim_run(request: _Request) -> None:
+    """Write down what the run's name stands for from now on."""
+    _refuse_other_choices(request.workspace, request.dataset.name, request.run, request.choices)
+    path = _choices_file(request.workspace, request.dataset.name, request.run)
+    if not path.exists():
+        write_record(request.choices, path)
+
+
+def _choices_file(workspace: Workspace, dataset: str, run: str) -> Path:
+    return workspace.run(dataset, run) / "choices.json"
+
+
+def _refuse_unknown_folds(numbers: Sequence[int], splits: Splits) -> None:
+    unknown = [number for number in numbers if not 0 <= number < len(splits.folds)]
+    if unknown:
         raise PlanError(
-            f"there is no fold {number}: {request.dataset.name} has {len(folds)} folds, 0 to {len(folds) - 1}.",
+            f"there is no fold {unknown[0]}: {splits.dataset} has {len(splits.folds)} folds, "
+            f"0 to {len(splits.folds) - 1}.",
             remedy="Name one of these with -f, or 'all'.",
         )
+
+
+def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool]) -> Path:
+    begin = time.monotonic()
     name = request.configuration.name
     place = request.workspace.fold(request.dataset.name, request.run, name, number)
     record_file = place / "run.json"
@@ -139,7 +167,7 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
     if record is not None and record.status == "validated":
         _log.info("%s fold %d is finished: %s", name, number, place)
         return place
-    patients = folds[number]
+    patients = request.splits.folds[number]
     by_side = {
         side: [case for case in request.dataset.training if case.patient in set(getattr(patients, side))]
         for side in ("train", "validation")
@@ -160,7 +188,6 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
         choices=request.choices,
         train_patients=patients.train,
         validation_patients=patients.validation,
-        data_hash=data_hash([*stored["train"], *stored["validation"]]),
         train_cases=stored["train"],
         validation_cases=stored["validation"],
         device=request.device,
@@ -168,9 +195,10 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
         compile_mode=request.compile_mode,
         overwrite=request.overwrite,
     )
-    network, record = train_fold(job, record, stop_asked=stop_asked)
+    _claim_run(request)
+    network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked)
     stored.clear()
-    validate_fold(network, record, place, request.folder, request.dataset, by_side["validation"])
+    validate_fold(network, record, place, request.folder, request.dataset, by_side["validation"], stop_asked=stop_asked)
     write_record(record.model_copy(update={"status": "validated"}), record_file)
     _log.info("%s fold %d done: %s", name, number, place)
     return place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from autolv.imageio.probabilities import write_probabilities
 from autolv.imageio.volumes import read_image, read_labels, write_labels
 from autolv.inference.predictor import predict_case
 from autolv.parallel import Progress
+from autolv.pipeline.interrupt import stop_if
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.record import read_record, write_record
 from autolv.schema.results import CaseMetrics, RunRecord
@@ -23,17 +24,25 @@ _log = logging.getLogger(__name__)
 
 
 def validate_fold(
-    network: torch.nn.Module, record: RunRecord, place: Path, folder: Path, dataset: Dataset, cases: Sequence[Case]
+    network: torch.nn.Module,
+    record: RunRecord,
+    place: Path,
+    folder: Path,
+    dataset: Dataset,
+    cases: Sequence[Case],
+    *,
+    stop_asked: Callable[[], bool],
 ) -> None:
     """Predict ``cases`` with ``network``; leave labels, probabilities and metrics in ``place / "validation"``.
 
-    A case whose metrics are there already is not predicted again.
+    A case whose metrics are there already is not predicted again. Raises ``Interrupted`` between two cases when asked.
     """
     target = place / "validation"
     network.eval()
     progress = Progress(f"validate fold {record.fold}", len(cases))
     scored = []
     for case in cases:
+        stop_if(stop_asked, f"{case.case} was predicted")
         done = target / f"{case.case}.json"
         if not done.exists():
             metrics = _predict_and_score(network, record, target, folder, dataset, case)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autolv.core.errors import DataError
@@ -12,7 +12,7 @@ from autolv.imageio.volumes import data_files
 from autolv.schema.plan import Preprocessing
 
 # To be raised with every change of reading or preprocessing that changes a stored voxel.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 
 
 def case_key(image_path: Path, label_path: Path | None, labels: Mapping[str, int], block: Preprocessing) -> str:
@@ -20,14 +20,25 @@ def case_key(image_path: Path, label_path: Path | None, labels: Mapping[str, int
 
     File names and dates do not count. Raises ``DataError`` if a file cannot be read.
     """
-    parts = [
-        f"version {PREPROCESSING_VERSION}",
+    content = _content(image_path, label_path, labels)
+    return _hash_lines([f"version {PREPROCESSING_VERSION}", *content, f"block {block.content_hash()}"])
+
+
+def content_key(image_path: Path, label_path: Path | None, labels: Mapping[str, int]) -> str:
+    """Return the SHA-256 of a case's raw content: image bytes, label bytes, label codes; errors as of ``case_key``."""
+    return _hash_lines(_content(image_path, label_path, labels))
+
+
+def _content(image_path: Path, label_path: Path | None, labels: Mapping[str, int]) -> list[str]:
+    return [
         f"image {_hash_files(image_path)}",
         f"label {'none' if label_path is None else _hash_files(label_path)}",
         f"codes {json.dumps(dict(labels), sort_keys=True)}",
-        f"block {block.content_hash()}",
     ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _hash_lines(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _hash_files(path: Path) -> str:

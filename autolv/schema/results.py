@@ -30,7 +30,7 @@ class Measured(Record):
 class RunChoices(Record):
     """Everything chosen for a run, whatever the configuration and fold: the same run name with others is refused.
 
-    ``augmentation`` ``None`` is each configuration's own.
+    ``augmentation`` ``None`` is each configuration's own; ``data_hash`` is that of all training cases' raw content.
     """
 
     plan_hash: str
@@ -39,6 +39,18 @@ class RunChoices(Record):
     epochs: int | None
     time_budget_minutes: float | None
     augmentation: str | None = None
+    data_hash: str = ""
+
+    @property
+    def flags(self) -> str:
+        """The flags of ``autolv_train`` that choose the same again, each with a space before it."""
+        text = "" if self.epochs is None else f" --epochs {self.epochs}"
+        if self.time_budget_minutes is not None:
+            whole = self.time_budget_minutes == int(self.time_budget_minutes)
+            length = f"{self.time_budget_minutes:g}m" if whole else f"{self.time_budget_minutes * 60:g}s"
+            text += f" --time-budget {length}"
+        text += "" if self.augmentation is None else f" --augment {self.augmentation}"
+        return text + ("" if self.seed == 0 else f" --seed {self.seed}")
 
 
 class RunRecord(Record):
@@ -54,7 +66,6 @@ class RunRecord(Record):
     structures: tuple[str, ...]
     train_patients: tuple[str, ...]
     validation_patients: tuple[str, ...]
-    data_hash: str  # of the preprocessed cases that were trained on
     versions: dict[str, str]
     measured: Measured
     status: Literal["training", "trained", "validated"]
@@ -76,7 +87,11 @@ class StructureMetrics(Record):
     slices_invented: int
     empty: Literal["", "both", "prediction", "reference"]
     level_dice: dict[str, NanFloat]  # base, mid, apex
+    level_iou: dict[str, NanFloat] = {}
     level_hausdorff_mm: dict[str, NanFloat] = {}  # mean over the level's slices of the 2D distance between contours
+    level_hd95_mm: dict[str, NanFloat] = {}  # 2D and a mean over slices too, as are the two below
+    level_assd_mm: dict[str, NanFloat] = {}
+    level_surface_dice: dict[str, dict[str, NanFloat]] = {}  # tolerance in mm, as text -> level -> surface Dice
 
 
 class CaseMetrics(Record):
@@ -113,7 +128,12 @@ class Evaluation(Record):
     by_level: dict[str, dict[str, NanFloat]]  # structure -> level -> mean Dice
     agreement: dict[str, Agreement]  # "EDV [ml]", "ESV [ml]", "EF [%]", "mass [g]"
     undefined: dict[str, int]  # reason -> how many structure-case pairs
-    by_level_hausdorff_mm: dict[str, dict[str, NanFloat]] = {}  # structure -> level -> mean 2D Hausdorff distance
+    agreement_by_group: dict[str, dict[str, Agreement]] = {}  # group -> quantity
+    by_level_iou: dict[str, dict[str, NanFloat]] = {}  # structure -> level -> mean, as are those below
+    by_level_hausdorff_mm: dict[str, dict[str, NanFloat]] = {}  # 2D, between the contours of a slice
+    by_level_hd95_mm: dict[str, dict[str, NanFloat]] = {}
+    by_level_assd_mm: dict[str, dict[str, NanFloat]] = {}
+    by_level_surface_dice: dict[str, dict[str, dict[str, NanFloat]]] = {}  # tolerance in mm, as text -> as above
     dice_interval: dict[str, tuple[NanFloat, NanFloat]] = {}  # structure or "mean" -> 95 %, patient bootstrap
 
 
@@ -152,7 +172,12 @@ class Candidate(Record):
 
 
 class BestConfig(Record):
-    """``best_config.json``: the choice, how it was made, and all that prediction needs beside the weights."""
+    """``best_config.json``: the choice, how it was made, and all that prediction needs beside the weights.
+
+    ``score`` (plain), ``score_with_postprocessing`` and ``score_with_cross_fitted_postprocessing`` (its steps chosen on
+    other patients than they are scored on) are mean Dice over all ``cases`` of the choice; ``cross_fitted_score``, of
+    configuration and steps both chosen on other patients, is over the cases that all candidates share.
+    """
 
     version: Literal[1] = 1
     dataset: str
@@ -168,6 +193,9 @@ class BestConfig(Record):
     reason: str
     score: NanFloat
     score_with_postprocessing: NanFloat
+    score_with_cross_fitted_postprocessing: NanFloat = float("nan")
+    cases: int = 0
+    patients: int = 0
     cross_fitted_score: NanFloat
     folds_available: str  # e.g. "2d_unet 5/5, 3d_unet 1/5"
     fingerprint_hash: str

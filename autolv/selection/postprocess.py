@@ -104,13 +104,13 @@ def _try(
             mixed[part] = after[part]
     cross_fitted_gain = mean_dice(mixed) - mean_dice(before)
     if not against and parts and not cross_fitted_gain > _ROUNDING:
-        against = "does not gain where it is chosen on other folds"
+        against = "does not gain where it is chosen on other patients"
     return Trial(
         step=step,
         gain=mean_dice(after) - mean_dice(before),
         cross_fitted_gain=cross_fitted_gain,
         kept=not against,
-        reason=against or "raises the mean Dice, lowers no structure and no fold",
+        reason=against or "raises the mean Dice, lowers no structure and no part of the patients",
     )
 
 
@@ -122,7 +122,7 @@ def _objection(before: NDArray[np.float64], after: NDArray[np.float64], parts: S
         if _falls(before[:, column : column + 1], after[:, column : column + 1]):
             return "lowers a structure's mean Dice"
     if any(_falls(before[part], after[part]) for part in parts):
-        return "lowers a fold's mean Dice"
+        return "lowers the mean Dice of a part of the patients"
     return ""
 
 

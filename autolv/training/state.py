@@ -16,6 +16,7 @@ from autolv.schema.plan import Training
 from autolv.schema.record import write_bytes
 
 _log = logging.getLogger(__name__)
+_SECOND_MOMENT = 0.999  # Kingma 2015
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,7 +101,11 @@ def make_optimiser(network: torch.nn.Module, training: Training) -> torch.optim.
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
     if training.optimiser == "adamw":
         return torch.optim.AdamW(
-            groups, lr=training.learning_rate, weight_decay=training.weight_decay, fused=_can_fuse(network)
+            groups,
+            lr=training.learning_rate,
+            betas=(training.momentum, _SECOND_MOMENT),
+            weight_decay=training.weight_decay,
+            fused=_can_fuse(network),
         )
     return torch.optim.SGD(
         groups,

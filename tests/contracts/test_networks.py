@@ -1,12 +1,17 @@
 """What every registered network promises, in two and three dimensions, for anisotropic strides and odd widths."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load, save
 
 from autolv.networks import NETWORKS, build_network
-from autolv.schema.plan import Network
+from autolv.schema.plan import Network, Plan
+from autolv.schema.record import read_record
 
+_PLAN = Path(__file__).parents[2] / "plans" / "ACDC" / "plan.json"
+_PLANNED = [f"{d}d_{name}" for d in (2, 3) for name in ("unet", "attention_unet", "vnet")]
 _2D = {
     "patch": (24, 16),
     "kernels": ((3, 3), (3, 3), (3, 3), (3, 3)),
@@ -82,15 +87,34 @@ def test_two_image_channels_are_taken(network):
     assert [tuple(o.shape) for o in outputs] == _expected_shapes(network, 2)
 
 
-def test_every_parameter_gets_a_gradient(network, module):
+def _assert_every_parameter_gets_a_gradient(network, module, n):
     # in float64 a gradient that is zero but for rounding stays below 1e-12
-    outputs = module.double()(_images(network, dtype=torch.float64))
+    outputs = module.double()(_images(network, n, dtype=torch.float64))
+    assert len(outputs) == network.heads
     generator = torch.Generator().manual_seed(2)
     sum((o * torch.randn(o.shape, generator=generator, dtype=o.dtype)).sum() for o in outputs).backward()
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().max() > 1e-6, name
+
+
+def test_every_parameter_gets_a_gradient(network, module):
+    _assert_every_parameter_gets_a_gradient(network, module, 2)
+
+
+def test_six_configurations_are_planned():
+    assert sorted(read_record(Plan, _PLAN).configurations) == sorted(_PLANNED)
+
+
+@pytest.mark.parametrize("name", _PLANNED)
+def test_every_parameter_of_a_planned_network_gets_a_gradient(name):
+    planned = read_record(Plan, _PLAN).configurations[name].network
+    # half as wide, to be quick; the smallest patch that leaves the coarsest stage several voxels to normalise: 32 x 32
+    smaller = {"features": tuple(f // 2 for f in planned.features), "patch": tuple(2 * d for d in planned.downsampling)}
+    network = planned.model_copy(update=smaller)
+    torch.manual_seed(0)
+    _assert_every_parameter_gets_a_gradient(network, build_network(network), 1)
 
 
 def test_every_parameter_is_trainable_and_none_is_shared(module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -142,7 +143,19 @@ def test_training_without_a_plan(root: Path, capsys: pytest.CaptureFixture[str])
 
 def test_an_untrained_model_names_the_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["-d", "D", "-i", str(root / "raw_data" / "D" / "imagesTr"), "-o", str(root / "out")]
-    _refused(predict_main, arguments, root, capsys, "autolv_find_best_config -d D")
+    for flags, command in (
+        ([], "autolv_find_best_config -d D"),
+        (["--run", "long"], "autolv_find_best_config -d D --run long"),
+    ):
+        said = _refused(predict_main, [*arguments, *flags], root, capsys)
+        # the command ends its line, so it works when pasted, root included
+        assert f"what to do: Run: {command} --root {shlex.quote(str(root))}\n" in said
+
+
+def test_an_unknown_dataset_in_prediction_names_the_known(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["-d", "DD", "-i", str(_image(root)), "-o", str(root / "out")]
+    _refused(predict_main, arguments, root, capsys, "'DD'", "did you mean 'D'?")
+    _refused(predict_main, [*arguments, "-c", "2d_unet"], root, capsys, "'DD'", "did you mean 'D'?")
 
 
 def test_unknown_configuration_fold_and_untrained_fold(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +169,8 @@ def test_unknown_configuration_fold_and_untrained_fold(root: Path, capsys: pytes
     predict = ["-d", "D", "-c", "2d_unet", "-i", str(_image(root)), "-o", str(root / "out")]
     said = _refused(predict_main, predict, root, capsys, "autolv_train -d D -c 2d_unet -f 0")
     assert "not trained" in said
+    predict = ["-d", "D", "-c", "2d_unte", "-i", str(_image(root)), "-o", str(root / "out")]
+    _refused(predict_main, predict, root, capsys, "'2d_unte'", "did you mean '2d_unet'?")
 
 
 def _refused_training(arguments: list[str], root: Path, capsys: pytest.CaptureFixture[str]) -> str:

@@ -19,8 +19,10 @@ from autolv.cli.find_best_config import main as find_main
 from autolv.cli.plan_and_preprocess import main as plan_main
 from autolv.cli.predict import main as predict_main
 from autolv.cli.train import main as train_main
+from autolv.core.labels import LabelSchema
 from autolv.core.workspace import Workspace
 from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
+from autolv.imageio.volumes import read_geometry, read_image, read_labels, write_image
 from autolv.inference.predictor import Predictor
 from autolv.schema.record import read_record
 from autolv.schema.results import BestConfig, Evaluation, PredictionSummary, RunRecord
@@ -166,6 +168,33 @@ def test_a_cine_is_predicted_frame_by_frame_with_its_header(root: Path, tmp_path
     assert np.array_equal(single, np.asarray(labels.dataobj)[..., 2])
 
 
+def test_probabilities_of_an_nrrd_frame_are_those_of_its_labels(root: Path, tmp_path: Path) -> None:
+    image = next((root / "raw_data" / "D" / "imagesTs").iterdir())
+    frame = tmp_path / "frame_0000.nrrd"
+    write_image(frame, read_image(image))
+    plain = ["-d", "D", "--no-postprocessing", "--root", str(root), "--quiet"]
+    assert predict_main([*plain, "-i", str(frame), "-o", str(tmp_path / "out"), "--save-probabilities"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"frame.nrrd", "frame.npz", "summary.json"}
+    written = read_labels(tmp_path / "out" / "frame.nrrd")
+    assert read_geometry(tmp_path / "out" / "frame.nrrd") == read_geometry(frame)
+    with np.load(tmp_path / "out" / "frame.npz") as stored:
+        probabilities, classes = stored["probabilities"], stored["classes"].tolist()
+    schema = LabelSchema(read_record(BestConfig, Workspace.at(root).model("D", "default") / "best_config.json").labels)
+    assert classes == ["background", *schema.structures]
+    assert probabilities.shape == (len(classes), *written.array.shape)
+    np.testing.assert_allclose(probabilities.astype(np.float64).sum(axis=0), 1.0, atol=2e-3)
+    labels = schema.to_internal(written.array)
+    # halves round alike what is close, so a tie between two classes may hide which of them was more probable
+    assert np.array_equal(np.take_along_axis(probabilities, labels[None], axis=0)[0], probabilities.max(axis=0))
+    tied = (probabilities == probabilities.max(axis=0)).sum(axis=0) > 1
+    assert tied.mean() < 0.01
+    assert np.array_equal(probabilities.argmax(axis=0)[~tied], labels[~tied])
+
+    assert predict_main([*plain, "-i", str(image), "-o", str(tmp_path / "nifti")]) == 0
+    as_nifti = read_labels(tmp_path / "nifti" / image.name.replace("_0000", ""))
+    assert (as_nifti.array != written.array).mean() < 1e-3  # the same image, but for the rounding of its spacing
+
+
 def test_one_bad_file_does_not_stop_the_others(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = tmp_path / "images"
     shutil.copytree(root / "raw_data" / "D" / "imagesTs", images)
@@ -184,13 +213,43 @@ def test_a_model_folder_copied_away_predicts_the_same(root: Path, tmp_path: Path
     shutil.copytree(Workspace.at(root).model("D", "default"), tmp_path / "elsewhere")
     there = ["--model", str(tmp_path / "elsewhere"), "-i", str(image), "-o", str(tmp_path / "out"), "--quiet"]
     assert predict_main(there) == 0
-    from autolv.core.labels import LabelSchema
-    from autolv.imageio.volumes import read_labels
-
     best = read_record(BestConfig, tmp_path / "elsewhere" / "best_config.json")
     name = image.name.replace("_0000", "")
     written = LabelSchema(best.labels).to_internal(read_labels(tmp_path / "out" / name).array)
     assert np.array_equal(written, here.labels)
+
+
+def test_members_of_a_model_folder_are_used_alone_where_asked_for(root: Path, tmp_path: Path) -> None:
+    folder = Workspace.at(root).configuration("D", "default", "2d_unet")
+    image = next((root / "raw_data" / "D" / "imagesTs").iterdir())
+    given = ["-i", str(image), "--root", str(root), "--device", "cpu", "--quiet", "--overwrite"]
+    assert predict_main([*given, "-d", "D", "-c", "2d_unet", "-o", str(tmp_path / "both")]) == 0
+    both = folder / "model_0_1"
+    assert predict_main([*given, "--model", str(both), "-f", "1", "-o", str(tmp_path / "one")]) == 0
+    schema = LabelSchema(read_record(BestConfig, both / "best_config.json").labels)
+    name = image.name.replace("_0000", "")
+    for out, folds in (("both", None), ("one", (1,))):
+        expected = Predictor.load(both, folds=folds).predict_file(image).labels
+        written = schema.to_internal(read_labels(tmp_path / out / name).array)
+        assert np.array_equal(written, expected)
+    models = [read_record(PredictionSummary, tmp_path / out / "summary.json").model for out in ("both", "one")]
+    assert models == ["2d_unet", "2d_unet fold 1 (of 2d_unet)"]
+    assert predict_main([*given, "--model", str(both), "-f", "2", "-o", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_chosen_model_predicts_after_its_raw_data_and_plan_are_gone(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next((root / "raw_data" / "D" / "imagesTs").iterdir())
+    left = tmp_path / "w"
+    shutil.copytree(root / "results", left / "results")
+    given = ["-i", str(image), "--root", str(left)]
+    assert predict_main([*given, "-d", "D", "-o", str(tmp_path / "chosen")]) == 0
+    assert predict_main([*given, "-d", "D", "-c", "2d_unet", "-o", str(tmp_path / "named")]) == 0
+    capsys.readouterr()
+    assert predict_main([*given, "-d", "E", "-o", str(tmp_path / "unknown")]) == 2
+    assert "there is no dataset 'E'" in capsys.readouterr().err
 
 
 def test_an_edited_label_cannot_be_trained_on_until_preprocessed(

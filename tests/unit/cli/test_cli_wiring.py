@@ -12,14 +12,14 @@ import autolv
 CASES = {
     "convert": (
         "-d D --labels RV=1,LV=2 --image-pattern i/{case}.nii --label-pattern l/{case}.nii --csv t.csv "
-        "--patient-pattern (p) --patients 3 --test-patients 2 --frames 4 --preset mixed --overwrite "
+        "--patient-pattern (p) --allow-missing --patients 3 --test-patients 2 --frames 4 --preset mixed --overwrite "
         "--seed 5 --workers 1 --root ROOT "
         "folder scans",
         {
             "kind": "folder", "source": Path("scans"), "dataset": "D", "root": Path("ROOT"), "workers": 1,
             "overwrite": True, "seed": 5, "labels": {"RV": 1, "LV": 2}, "image_pattern": "i/{case}.nii",
             "label_pattern": "l/{case}.nii", "table": Path("t.csv"), "patient_pattern": "(p)", "patients": 3,
-            "test_patients": 2, "frames": 4, "preset": "mixed",
+            "allow_missing": True, "test_patients": 2, "frames": 4, "preset": "mixed",
         },
     ),
     "plan_and_preprocess": (
@@ -47,10 +47,10 @@ CASES = {
         },
     ),
     "predict": (
-        "-i IN -o OUT -d D --model M -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing "
+        "-i IN -o OUT -d D -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing "
         "--skip-existing --overwrite --device cpu --workers 1 --root ROOT",
         {
-            "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": Path("M"), "run": "long",
+            "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": None, "run": "long",
             "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
             "save_probabilities": True, "mirror": "on", "postprocess": False, "overwrite": True, "skip_existing": True,
         },
@@ -64,8 +64,8 @@ CASES = {
         },
     ),
     "demo": (
-        "--time-budget 5m --device cpu --workers 1 --root ROOT",
-        {"root": Path("ROOT/demo"), "minutes": 5.0, "workers": 1, "device": "cpu"},
+        "--time-budget 5m --device cpu --workers 1 --root .",
+        {"root": Path("demo"), "minutes": 5.0, "workers": 1, "device": "cpu"},
     ),
     "doctor": ("--root ROOT", {"root": Path("ROOT")}),
 }  # fmt: skip
@@ -108,6 +108,7 @@ def test_the_public_names_are_the_recipes() -> None:
         ("convert", "acdc -d D", "SOURCE"),
         ("predict", "-i IN -o OUT", "give -d DATASET or --model FOLDER"),
         ("predict", "-i IN -o OUT -d D -f 0", "-f needs -c"),
+        ("plan_and_preprocess", "-d D --folds 1", "at least 2 folds, got 1"),
         ("train", "-d D --epochs 3 --time-budget 5m", "not allowed with argument"),
         ("train", "-d D --time-budget 5", "is not a duration"),
         ("train", "-d D --device gpu", "is not a device"),
@@ -132,6 +133,7 @@ def test_what_is_missing_or_contradicts_itself_is_refused_before_anything_is_loa
         ("find_best_config", "-d D"),
         ("predict", "-i {tmp} -o {tmp}/out -d D"),
         ("evaluate", "-r {tmp} -p {tmp} -d D"),
+        ("demo", ""),
     ],
 )
 def test_a_missing_root_is_one_sentence_and_status_2(

@@ -92,19 +92,52 @@ def test_a_network_without_gates_has_no_maps():
         attention_maps(plain, torch.zeros(1, 1, 16, 16))
 
 
-def test_oktay_2018_channels_and_parameters():
+_OKTAY_SKIPS = (16, 32, 64, 128)  # channels, finest first; 256 below them
+
+
+def _weights(module):
+    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Conv3d | nn.ConvTranspose3d))
+
+
+def test_oktay_2018_channels_and_shapes():
     network = paper_form()
     with torch.device("meta"):
         module = build_network(network)
-        x = torch.empty(1, 1, *network.patch)
-    assert [(f.shape[1], f.shape[2]) for f in module.encode(x)] == [(16, 96), (32, 48), (64, 24), (128, 12), (256, 6)]
-    weights = sum(m.weight.numel() for m in module.encoder.modules() if isinstance(m, nn.Conv3d))
+        features = module.encode(torch.empty(1, 1, *network.patch))
+        decoded = module.decode(features)
+    stages = [(16, 96), (32, 48), (64, 24), (128, 12), (256, 6)]
+    assert [tuple(f.shape[1:]) for f in features] == [(c, n, n, n) for c, n in stages]
+    assert [tuple(f.shape[1:]) for f in decoded] == [(c, n, n, n) for c, n in stages[:-1]]
+
+
+def test_oktay_2018_parameters():
+    with torch.device("meta"):
+        module = build_network(paper_form())
+    encoder, decoder = _weights(module.encoder), _weights(module.decoder)
     enter = 1 * 16 + 16 * 32 + 32 * 64 + 64 * 128 + 128 * 256
     stay = 16**2 + 32**2 + 64**2 + 128**2 + 256**2
-    assert weights == 27 * (enter + stay)
-    # Oktay 2018 upsample linearly, so a first convolution of the decoder takes the coarser channels and the skip's
-    decoder = 27 * sum((2 * c + c) * c + c * c for c in (16, 32, 64, 128))
-    assert round((weights + decoder) / 1e6, 2) == 5.88  # million, their U-Net (table 2)
+    assert encoder == 27 * (enter + stay)
+    # a stage's first convolution takes the upsampled features and the skip, each of c channels, its second the c of those
+    assert decoder == 27 * sum(2 * c * c + c * c for c in _OKTAY_SKIPS)
+    # Oktay 2018 upsample linearly, which leaves the coarser stage's 2 c channels: c more for each first convolution
+    linear = 27 * sum(c * c for c in _OKTAY_SKIPS)
+    assert round((encoder + decoder + linear) / 1e6, 2) == 5.88  # million, their U-Net (table 2)
+
+
+def test_oktay_2018_departures_explain_every_other_parameter():
+    with torch.device("meta"):
+        module = build_network(paper_form())
+    convolutions = 27 * (16 + 16**2 + sum(2 * c * c + (2 * c) ** 2 + 3 * c * c for c in _OKTAY_SKIPS))
+    upsampling = sum(8 * 2 * c * c + c for c in _OKTAY_SKIPS)  # learnt: 2³ voxels and a bias; linear has none
+    gates = sum(6 * c * c + 3 * c + 1 for c in _OKTAY_SKIPS)  # the test below; the finest's 1585 are not in the paper
+    heads = sum(4 * c + 4 for c in _OKTAY_SKIPS)  # separate, four classes each
+    norms = 2 * (2 * (16 + 32 + 64 + 128 + 256) + 2 * sum(_OKTAY_SKIPS))  # scale and shift after each convolution
+    assert (upsampling, gates, heads, norms) == (348_400, 131_284, 976, 2_944)
+    total = convolutions + upsampling + gates + heads + norms
+    assert total == 5_778_628
+    assert sum(p.numel() for p in module.parameters()) == total
+    parts = (module.ups, module.gates, module.heads)
+    assert [sum(p.numel() for p in part.parameters()) for part in parts] == [upsampling, gates, heads]
 
 
 @pytest.mark.parametrize(("s", "c"), [(0, 16), (1, 32), (2, 64), (3, 128)])
@@ -112,4 +145,5 @@ def test_oktay_2018_gate_parameters(s, c):
     with torch.device("meta"):
         gate = build_network(paper_form()).gates[s]
     theta, phi, psi = 8 * c * (c // 2), 2 * c * (c // 2) + c // 2, c // 2 + 1
-    assert sum(p.numel() for p in gate.parameters()) == theta + phi + psi + c * c + 2 * c
+    project, norm = c * c, 2 * c
+    assert sum(p.numel() for p in gate.parameters()) == theta + phi + psi + project + norm == 6 * c * c + 3 * c + 1

@@ -114,7 +114,7 @@ def test_a_gain_in_one_fold_alone_is_not_trusted() -> None:
     after[:2] = 0.9  # fold 0: the others would not have kept the step
     choice = choose_postprocessing(scores({(): plain, ("s",): after}), STEP, CASES)
     assert choice.steps == () and choice.trials[0].gain == pytest.approx(0.02)
-    assert choice.trials[0].cross_fitted_gain == 0.0 and "other folds" in choice.trials[0].reason
+    assert choice.trials[0].cross_fitted_gain == 0.0 and "other patients" in choice.trials[0].reason
     assert choice.cross_fitted_score == pytest.approx(0.8)
 
 
@@ -141,7 +141,7 @@ def test_a_fold_that_loses_is_not_paid_with_another() -> None:
     after = plain + 0.05
     after[8:] = 0.79
     choice = choose_postprocessing(scores({(): plain, ("s",): after}), STEP, CASES)
-    assert choice.steps == () and choice.trials[0].reason == "lowers a fold's mean Dice"
+    assert choice.steps == () and choice.trials[0].reason == "lowers the mean Dice of a part of the patients"
     # without fold 4 the step looks good, and is scored on it: 0.79; without another fold it is left out
     assert choice.cross_fitted_score == pytest.approx((8 * 0.8 + 2 * 0.79) / 10)
 
