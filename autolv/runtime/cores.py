@@ -44,7 +44,7 @@ def _groups(controller: str, cgroup: Path, membership: Path) -> list[Path]:
     for hierarchy in _lines(membership):
         _, _, rest = hierarchy.partition(":")
         controllers, _, group = rest.partition(":")
-        if not controllers:  # version 2 has one hierarchy for all
+        if not controllers and group:  # version 2 has one hierarchy for all
             path_2 = group
         elif controller in controllers.split(","):
             names, path = controllers, group

@@ -1,4 +1,7 @@
-"""Every network, on its own plan's patch, learns two frames by heart: nothing between its input and its loss is broken."""
+"""Each planned network, on its own plan's patch and by production's own step, learns two frames by heart.
+
+Nothing between its input, its loss and its optimiser is broken.
+"""
 
 from functools import cache
 
@@ -17,7 +20,10 @@ from autolv.planning.planner import make_plan
 from autolv.preprocessing.forward import preprocess_image, preprocess_labels
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.plan import Compute
+from autolv.training.loop import Pace, step
+from autolv.training.sampler import Batch
 from autolv.training.schedule import learning_rate
+from autolv.training.state import TrainState, make_optimiser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -28,10 +34,7 @@ _STEPS = 240  # at most; looked at every tenth from the eightieth on
 
 @cache
 def _frames():
-    """The two ends of one phantom's cycle: cases, volumes, labels.
-
-    The borders are smooth: whether a network learns is asked, not how many ragged voxels it can store.
-    """
+    """The two ends of one softened phantom's cycle: cases, volumes, labels."""
     phantom = make_phantom(0, PhantomSpec(snr=40.0, shift_mm=0.0, trabeculae=False), frames="ends")
     names = [
         Case(case=f"p_{phase}", patient="p", image=f"{phase}.nii", label=f"{phase}_gt.nii", phase=phase)
@@ -91,6 +94,12 @@ def _mean_dice(module, images, labels):
 
 @pytest.mark.parametrize("name", _CONFIGURATIONS)
 def test_two_frames_are_learnt_by_heart(name):
+    """Dice 0.98 within 240 of production's steps.
+
+    The phantom is softened: no trabeculae (``trabeculae=False``), slices not displaced by breathing (``shift_mm=0`` in
+    place of 1.5) and as little noise as the default preset ever draws (``snr=40``, of 15 to 40). Its borders are smooth
+    and run on from slice to slice: whether a network learns is asked, not how many ragged voxels it can store.
+    """
     configuration = _plan().configurations[name]
     training = configuration.training
     images, labels = _patches(configuration)
@@ -102,18 +111,19 @@ def test_two_frames_are_learnt_by_heart(name):
     # no other patients are to be predicted, so steps may be larger than the plan's
     rate = training.model_copy(update={"learning_rate": 2 * training.learning_rate})
     batch = training.batch_size if configuration.network.dimensions == 2 else 1
-    optimiser = torch.optim.AdamW(module.parameters())
+    state = TrainState(network=module, optimiser=make_optimiser(module, rate))
+    pace = Pace(
+        device=torch.device("cpu"), precision="float32", channels_last=False, forward=module, total=_STEPS, per_epoch=10
+    )
     order = torch.Generator().manual_seed(0)
     dice = 0.0
-    for step in range(_STEPS):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(rate, step, _STEPS)
+    while state.iteration < pace.total:
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(rate, state.iteration, pace.total)
         chosen = torch.randperm(len(images), generator=order)[:batch]
-        optimiser.zero_grad(set_to_none=True)
-        loss(module(images[chosen]), labels[chosen]).backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), training.gradient_clip)
-        optimiser.step()
-        if step >= 79 and step % 10 == 9:
+        step(state, Batch(images=images[chosen], labels=labels[chosen], cases=("p",) * len(chosen)), loss, pace, rate)
+        state.iteration += 1
+        if state.iteration >= 80 and state.iteration % pace.per_epoch == 0:
             dice = _mean_dice(module, images, labels)
             if dice >= _DICE:
                 break

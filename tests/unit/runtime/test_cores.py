@@ -146,14 +146,21 @@ def test_a_container_that_sees_its_own_group_as_the_root(tmp_path: Path, name: s
 
 @pytest.mark.parametrize("text", ["", "many", "100000", "100000 0", "0 100000", "-1 100000"])
 def test_a_file_that_makes_no_sense_sets_no_limit(tmp_path: Path, text: str) -> None:
-    tree = Tree(tmp_path, "garbage", "", "0::/a")
+    tree = Tree(tmp_path, "0::/a")
     tree.write("a/cpu.max", text)
     tree.write("a/memory.max", "lots" if text else "")
+    tree.write("a/memory.limit_in_bytes", 0)
     (tree.cgroup / "memory.max").write_bytes(b"\xff\xfe")
     assert (tree.cores, tree.memory_gb) == (64, 64.0)
     tree.write("cpu.max", "900000 100000")
     (tree.cgroup / "memory.max").write_text(f"{9 * _GB}\n")
     assert (tree.cores, tree.memory_gb) == (9, 9.0)
+
+
+def test_lines_that_make_no_sense_do_not_hide_the_group(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, "0::/a", "garbage", "", "::", "cpu")
+    tree.write("a/cpu.max", "300000 100000")
+    assert tree.cores == 3
 
 
 def test_a_machine_that_does_not_tell_its_memory_counts_as_8_gib(
