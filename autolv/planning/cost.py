@@ -86,15 +86,19 @@ def _stack(kernel: Ints, inputs: int, outputs: int, voxels: int, count: int, ext
 
 def _unet(network: Network) -> Iterator[Layer]:
     features, kernels, voxels = network.features, network.kernels, stage_voxels(network)
-    extra = _NORM  # no bias ahead of a normalisation
-    for s, inputs in enumerate((network.in_channels, *features[:-1])):
-        yield from _stack(kernels[s], inputs, features[s], voxels[s], network.blocks[s], extra)
+    for s, inputs in enumerate((network.in_channels, *features[:-1])):  # no bias ahead of a normalisation
+        yield from _stack(kernels[s], inputs, features[s], voxels[s], network.blocks[s], _NORM)
+    yield from _plain_decoder(network)
+
+
+def _plain_decoder(network: Network) -> Iterator[Layer]:
+    features, kernels, voxels = network.features, network.kernels, stage_voxels(network)
     for s, blocks in enumerate(network.decoder_blocks):
         yield Layer(
             kernel=network.strides[s + 1], inputs=features[s + 1], outputs=features[s], voxels=voxels[s],
             extra=_BIAS, input_voxels=voxels[s + 1],
         )  # fmt: skip
-        yield from _stack(kernels[s], 2 * features[s], features[s], voxels[s], blocks, extra)
+        yield from _stack(kernels[s], 2 * features[s], features[s], voxels[s], blocks, _NORM)
     yield from _heads(network, features)
 
 
@@ -107,6 +111,17 @@ def _attention_unet(network: Network) -> Iterator[Layer]:
         yield Layer(kernel=point, inputs=gating, outputs=hidden, voxels=coarse, extra=_BIAS)
         yield Layer(kernel=point, inputs=hidden, outputs=1, voxels=coarse, extra=_BIAS)
         yield Layer(kernel=point, inputs=skip, outputs=skip, voxels=voxels[s], extra=_NORM)
+
+
+def _resenc_unet(network: Network) -> Iterator[Layer]:
+    features, kernels, voxels = network.features, network.kernels, stage_voxels(network)
+    point = (1,) * network.dimensions
+    yield from _stack(kernels[0], network.in_channels, features[0], voxels[0], 1, _NORM)
+    for s, inputs in enumerate((features[0], *features[:-1])):
+        yield from _stack(kernels[s], inputs, features[s], voxels[s], 2 * network.blocks[s], _NORM)
+        if inputs != features[s]:
+            yield Layer(kernel=point, inputs=inputs, outputs=features[s], voxels=voxels[s], extra=_NORM)
+    yield from _plain_decoder(network)
 
 
 def _vnet(network: Network) -> Iterator[Layer]:
@@ -137,6 +152,7 @@ def _heads(network: Network, widths: Ints) -> Iterator[Layer]:
 
 _LAYERS: dict[str, Callable[[Network], Iterator[Layer]]] = {
     "unet": _unet,
+    "resenc_unet": _resenc_unet,
     "attention_unet": _attention_unet,
     "vnet": _vnet,
 }
