@@ -18,7 +18,7 @@ from autolv.cli.arguments import (
     fold,
     new_parser,
 )
-from autolv.cli.run import root_of, run, show_next, show_places
+from autolv.cli.run import optional_path, root_of, run, show_next, show_places
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,6 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PRESET",
         help="default, vendor-robust (for scanners and orientations that the training set lacks), nnunet, upright or none "
         "(default: the plan's)",
+    )
+    parser.add_argument(
+        "--init-from",
+        metavar="FOLDER",
+        help="begin from the weights of a model folder or of a fold's folder, as far as they fit (default: fresh ones)",
     )
     parser.add_argument(
         "--precision",
@@ -87,6 +92,7 @@ def _train(args: argparse.Namespace) -> None:
         epochs=args.epochs,
         time_budget_minutes=args.time_budget,
         augment=args.augment,
+        init_from=optional_path(args.init_from),
         precision=args.precision,
         compile=args.compile,
         overwrite=args.overwrite,

@@ -22,6 +22,7 @@ from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.parallel import duration
 from autolv.pipeline.job import FoldJob, fresh_network, laid_out, seed_of
 from autolv.pipeline.measure import measure, pace_of
+from autolv.pipeline.start import begin_from
 from autolv.pipeline.versions import versions
 from autolv.reporting.figures import progress_figure
 from autolv.runtime.device import prepare, resolve_device
@@ -63,6 +64,8 @@ def train_fold(
         write_record(record, job.place / "run.json")
     measured = record.measured
     network = laid_out(network, job.configuration, channels_last=measured.channels_last)
+    if job.start is not None:
+        begin_from(network, job.start, job.dataset.schema_.structures)
     pace = pace_of(measured, network, device)
     state = TrainState(network=network, optimiser=make_optimiser(network, training))
     if state.load(job.place / _STATE):

@@ -11,6 +11,7 @@ import torch
 
 from autolv.imageio.store import StoredCase
 from autolv.networks import build_network
+from autolv.pipeline.start import Start
 from autolv.runtime.device import memory_format
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration
@@ -35,6 +36,7 @@ class FoldJob:
     precision: str
     compile_mode: str
     overwrite: bool
+    start: Start | None
 
 
 def fresh_network(job: FoldJob) -> torch.nn.Module:

@@ -17,6 +17,7 @@ from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_c
 from autolv.pipeline.fold import train_fold
 from autolv.pipeline.interrupt import stop_if, stop_signals
 from autolv.pipeline.job import FoldJob
+from autolv.pipeline.start import Start, read_start, refuse_leak
 from autolv.pipeline.validate import validate_fold
 from autolv.runtime.device import resolve_device
 from autolv.schema.dataset import Dataset
@@ -46,6 +47,7 @@ class _Request:
     precision: str
     compile_mode: str
     overwrite: bool
+    start: Start | None
 
 
 def train(
@@ -61,6 +63,7 @@ def train(
     epochs: int | None = None,
     time_budget_minutes: float | None = None,
     augment: str | None = None,
+    init_from: Path | str | None = None,
     precision: str = "auto",
     compile: str = "auto",  # noqa: A002 - the flag's name
     overwrite: bool = False,
@@ -69,9 +72,11 @@ def train(
 
     Without ``configuration`` the plan's recommended one is taken; without ``epochs`` and ``time_budget_minutes`` (per
     fold) the time that the plan was made for, or its epochs where it was made for none; ``augment`` names an
-    augmentation preset to take in place of the plan's. A fold that is finished is skipped, one that was interrupted goes
+    augmentation preset to take in place of the plan's, ``init_from`` a model folder or a fold's folder whose weights are
+    begun from as far as they fit. A fold that is finished is skipped, one that was interrupted goes
     on where it stopped. Returns the folds' folders. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for
-    other choices), ``RegistryError`` (an unknown preset), ``TrainingError``, ``Interrupted``.
+    other choices), ``RegistryError`` (an unknown preset), ``ModelError`` (``init_from``), ``TrainingError`` (its patients
+    are the fold's own, for one), ``Interrupted``.
     """
     if epochs is not None and time_budget_minutes is not None:
         raise TrainingError("both --epochs and --time-budget were given.", remedy="Give one of them.")
@@ -90,15 +95,17 @@ def train(
         time_budget_minutes=time_budget_minutes,
         augmentation=augment,
         data_hash=data_hash(folder, record, workers=thread_count(workers)),
+        init_from=None if init_from is None else str(Path(init_from).expanduser().resolve()),
     )
     _refuse_other_choices(workspace, dataset, run, choices)
     numbers = range(len(splits.folds)) if fold == "all" else [fold]
     _refuse_unknown_folds(numbers, splits)
+    start = None if choices.init_from is None else read_start(Path(choices.init_from), chosen.name)
     resolve_device(device)  # a device that is not there is told before anything is written
     request = _Request(
         workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
         choices=choices, run=run, device=device, workers=thread_count(workers), precision=precision,
-        compile_mode=compile, overwrite=overwrite,
+        compile_mode=compile, overwrite=overwrite, start=start,
     )  # fmt: skip
     done = []
     with stop_signals() as stop_asked:
@@ -168,6 +175,8 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
         _log.info("%s fold %d is finished: %s", name, number, place)
         return place
     patients = request.splits.folds[number]
+    if request.start is not None:
+        refuse_leak(request.start, request.dataset.name, patients.validation)
     by_side = {
         side: [case for case in request.dataset.training if case.patient in set(getattr(patients, side))]
         for side in ("train", "validation")
@@ -194,6 +203,7 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
         precision=request.precision,
         compile_mode=request.compile_mode,
         overwrite=request.overwrite,
+        start=request.start,
     )
     _claim_run(request)
     network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Literal
 
 from autolv.schema.plan import Configuration
@@ -30,7 +31,8 @@ class Measured(Record):
 class RunChoices(Record):
     """Everything chosen for a run, whatever the configuration and fold: the same run name with others is refused.
 
-    ``augmentation`` ``None`` is each configuration's own; ``data_hash`` is that of all training cases' raw content.
+    ``augmentation`` ``None`` is each configuration's own; ``data_hash`` is that of all training cases' raw content;
+    ``init_from`` is the place of the weights that were begun from, ``None`` for fresh ones.
     """
 
     plan_hash: str
@@ -40,6 +42,7 @@ class RunChoices(Record):
     time_budget_minutes: float | None
     augmentation: str | None = None
     data_hash: str = ""
+    init_from: str | None = None
 
     @property
     def flags(self) -> str:
@@ -50,6 +53,7 @@ class RunChoices(Record):
             length = f"{self.time_budget_minutes:g}m" if whole else f"{self.time_budget_minutes * 60:g}s"
             text += f" --time-budget {length}"
         text += "" if self.augmentation is None else f" --augment {self.augmentation}"
+        text += "" if self.init_from is None else f" --init-from {shlex.quote(self.init_from)}"
         return text + ("" if self.seed == 0 else f" --seed {self.seed}")
 
 

@@ -31,12 +31,13 @@ CASES = {
         },
     ),
     "train": (
-        "-d D -c 3d_vnet -f all --run long --device cpu --time-budget 12m --augment vendor-robust --precision float32 "
+        "-d D -c 3d_vnet -f all --run long --device cpu --time-budget 12m --augment vendor-robust "
+        "--init-from M --precision float32 "
         "--compile off --overwrite --seed 5 --workers 1 --root ROOT",
         {
             "dataset": "D", "configuration": "3d_vnet", "fold": "all", "run": "long", "root": Path("ROOT"),
             "device": "cpu", "workers": 1, "seed": 5, "epochs": None, "time_budget_minutes": 12.0,
-            "augment": "vendor-robust", "precision": "float32", "compile": "off", "overwrite": True,
+            "augment": "vendor-robust", "init_from": Path("M"), "precision": "float32", "compile": "off", "overwrite": True,
         },
     ),
     "find_best_config": (
