@@ -6,19 +6,16 @@ import logging
 import shlex
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from autolv.cli.convert import main as convert_main
 from autolv.cli.find_best_config import main as find_main
 from autolv.cli.plan_and_preprocess import main as plan_main
 from autolv.cli.train import main as train_main
 from autolv.core.workspace import Workspace
-from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
 from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Plan
 from autolv.schema.record import read_record, write_record
@@ -29,22 +26,10 @@ _CHOICES = ["--epochs", "1", "--seed", "3"]
 _TRAIN = ["-d", "D", "--precision", "float32", "--device", "cpu"]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a planned dataset of four small phantoms."""
-    root = tmp_path_factory.mktemp("named")
-    spec = replace(PhantomSpec(), shape=(5, 64, 64), spacing_mm=(12.0, 2.6, 2.6))
-    write_acdc_tree(root / "source", patients=4, frames=4, spec=spec, cines=False)
-    at = ["--root", str(root), "--quiet"]
-    assert convert_main(["acdc", str(root / "source"), "-d", "D", *at]) == 0
-    assert plan_main(["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", "2", *at]) == 0
-    return root
-
-
 @pytest.fixture
-def root(base: Path, tmp_path: Path) -> Path:
-    """A copy of the base that a test may spoil."""
-    shutil.copytree(base, tmp_path / "w")
+def root(planned: Path, tmp_path: Path) -> Path:
+    """A planned workspace that a test may spoil."""
+    shutil.copytree(planned, tmp_path / "w")
     return tmp_path / "w"
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from autolv.cli.convert import main as convert_main
 from autolv.cli.find_best_config import main as find_main
-from autolv.cli.plan_and_preprocess import main as plan_main
 from autolv.cli.train import main as train_main
 from autolv.core.workspace import Workspace
-from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
 from autolv.schema.record import read_record
 from autolv.schema.results import RunRecord
 
@@ -20,16 +17,12 @@ _CHOICES = ["-c", "2d_unet", "--epochs", "1", "--precision", "float32", "--devic
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, plan_phantoms: Callable[..., None]) -> Path:
     """A workspace with a dataset of which fold 0 is trained and chosen, and another of other patients."""
     root = tmp_path_factory.mktemp("from")
+    plan_phantoms(root, "D", seed=0)
+    plan_phantoms(root, "E", seed=1)
     at = ["--root", str(root), "--quiet"]
-    for name, seed in (("D", 0), ("E", 1)):
-        spec = replace(PhantomSpec(), shape=(5, 64, 64), spacing_mm=(12.0, 2.6, 2.6))
-        write_acdc_tree(root / f"source{name}", patients=4, frames=4, spec=spec, cines=False, seed=seed)
-        assert convert_main(["acdc", str(root / f"source{name}"), "-d", name, *at]) == 0
-        plan = ["-d", name, "--device", "cpu", "--time-budget", "1m", "--folds", "2", *at]
-        assert plan_main(plan) == 0
     assert train_main(["-d", "D", "-f", "0", *_CHOICES, *at]) == 0
     assert find_main(["-d", "D", *at]) == 0
     return root

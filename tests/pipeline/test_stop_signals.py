@@ -9,31 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autolv.cli.convert import main as convert_main
-from autolv.cli.plan_and_preprocess import main as plan_main
 from autolv.core.errors import Interrupted
 from autolv.core.workspace import Workspace
-from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
 from autolv.pipeline.interrupt import stop_if, stop_signals
 
 _TRAIN = ["-d", "D", "-c", "2d_unet", "-f", "all", "--epochs", "3", "--precision", "float32", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a planned dataset of four small phantoms."""
-    root = tmp_path_factory.mktemp("stop")
-    spec = replace(PhantomSpec(), shape=(5, 64, 64), spacing_mm=(12.0, 2.6, 2.6))
-    write_acdc_tree(root / "source", patients=4, frames=4, spec=spec, cines=False)
-    at = ["--root", str(root), "--quiet"]
-    assert convert_main(["acdc", str(root / "source"), "-d", "D", *at]) == 0
-    assert plan_main(["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", "2", *at]) == 0
-    return root
 
 
 def _train(root: Path, *, stop_at: str | None = None) -> tuple[int, str]:
@@ -59,10 +43,10 @@ def _hashes(root: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
-def test_a_run_that_was_asked_to_stop_ends_like_one_that_was_not(base: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_asked_to_stop_ends_like_one_that_was_not(planned: Path, tmp_path: Path) -> None:
     calm, rough = tmp_path / "calm", tmp_path / "rough"
-    shutil.copytree(base, calm)
-    shutil.copytree(base, rough)
+    shutil.copytree(planned, calm)
+    shutil.copytree(planned, rough)
     assert _train(calm)[0] == 0
     status, said = _train(rough, stop_at="epoch 1/3")
     assert status == 130 and "stopping at the next safe place" in said and "Traceback" not in said
