@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,25 @@ def read_stored(path: Path) -> StoredCase:
             image, labels = file.get_tensor("image"), file.get_tensor("labels")
         return StoredCase(image=image, labels=labels, record=record)
     except (SafetensorError, SchemaError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def map_stored(path: Path) -> StoredCase:
+    """Return the case stored at ``path`` with arrays that are read from the file when and where they are looked at.
+
+    Changes to them do not reach the file. Raises ``DataError`` as ``read_stored``.
+    """
+    try:
+        record = read_stored_record(path)
+        with path.open("rb") as file:  # the format: the header's length in 8 bytes, the header in JSON, the data
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        arrays = {
+            name: np.memmap(path, kind, "c", 8 + length + header[name]["data_offsets"][0], tuple(header[name]["shape"]))
+            for name, kind in (("image", np.float32), ("labels", np.uint8))
+        }
+        return StoredCase(image=arrays["image"], labels=arrays["labels"], record=record)
+    except (KeyError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
 
 

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from autolv.core.errors import DataError, PlanError
 from autolv.core.workspace import Workspace
-from autolv.imageio.store import StoredCase, read_stored, read_stored_record, write_stored
+from autolv.imageio.store import StoredCase, map_stored, read_stored, read_stored_record, write_stored
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.parallel import run_each
 from autolv.preprocessing.forward import preprocess_image, preprocess_labels
 from autolv.preprocessing.key import case_key, content_key
+from autolv.runtime.cores import total_memory_gb
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.plan import Preprocessing
 from autolv.schema.preprocessed import Box, PreprocessedCase
 
 _log = logging.getLogger(__name__)
+IN_MEMORY_SHARE = 0.4  # of the memory; the network's activations, and other programs, need the rest
 
 
 def fill_cache(workspace: Workspace, folder: Path, dataset: Dataset, block: Preprocessing, *, workers: int) -> int:
@@ -63,15 +65,26 @@ def preprocess_case(folder: Path, dataset: Dataset, block: Preprocessing, case: 
 
 
 def load_cases(
-    workspace: Workspace, folder: Path, dataset: Dataset, block: Preprocessing, cases: Sequence[Case], *, workers: int
+    workspace: Workspace,
+    folder: Path,
+    dataset: Dataset,
+    block: Preprocessing,
+    cases: Sequence[Case],
+    *,
+    workers: int,
+    mapped: bool = False,
 ) -> list[StoredCase]:
-    """Return the preprocessed ``cases``; one that is missing, or older than its raw files, is a ``PlanError``."""
+    """Return the preprocessed ``cases``, read into memory or ``mapped`` from their files.
+
+    One that is missing, or older than its raw files, is a ``PlanError``.
+    """
+    read = map_stored if mapped else read_stored
 
     def one(case: Case) -> StoredCase:
         path = stored_file(workspace, dataset, block, case)
         if not path.exists():
             raise PlanError("is not preprocessed.", remedy=f"Run: autolv_plan_and_preprocess -d {dataset.name}")
-        stored = read_stored(path)
+        stored = read(path)
         if stored.record.key != _key(folder, dataset, block, case):
             raise PlanError(
                 "its image or labels changed after preprocessing.",
@@ -80,6 +93,13 @@ def load_cases(
         return stored
 
     return run_each(one, cases, name=lambda c: c.case, label="load", workers=workers)
+
+
+def fits_memory(workspace: Workspace, dataset: Dataset, block: Preprocessing) -> bool:
+    """Return whether the preprocessed training cases take no more than a fixed share of the memory granted."""
+    files = (stored_file(workspace, dataset, block, case) for case in dataset.training)
+    size = sum(path.stat().st_size for path in files if path.exists())
+    return size <= IN_MEMORY_SHARE * total_memory_gb() * 1e9
 
 
 def stored_file(workspace: Workspace, dataset: Dataset, block: Preprocessing, case: Case) -> Path:

@@ -9,6 +9,8 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from autolv.core.errors import Interrupted
-from autolv.imageio.store import StoredCase
+from autolv.imageio.store import StoredCase, map_stored
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.parallel import duration
@@ -29,8 +31,9 @@ from autolv.runtime.device import prepare, resolve_device
 from autolv.schema.plan import Configuration
 from autolv.schema.record import write_bytes, write_record, write_text
 from autolv.schema.results import Measured, RunRecord
+from autolv.training.loader import prefetched
 from autolv.training.loop import Loss, Pace, fit, monitor_dice
-from autolv.training.sampler import Sampler, TrainingCase, monitor_patches
+from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patches
 from autolv.training.state import TrainState, make_optimiser
 
 _log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ def train_fold(
         return network, record
     training = job.configuration.training
     loss = _loss(job.configuration)
-    sampler = Sampler(_in_memory(job.train_cases), job.configuration.network, training, seed=seed_of(job))
+    sampler = Sampler(_cases(job.train_cases), job.configuration.network, training, seed=seed_of(job))
     if record is None:
         measured = measure(job, network, sampler, loss, device, threads, begin)
         record = _new_record(job, measured)
@@ -70,23 +73,38 @@ def train_fold(
     state = TrainState(network=network, optimiser=make_optimiser(network, training))
     if state.load(job.place / _STATE):
         _log.info("resumed %s fold %d at iteration %d", job.configuration.name, job.fold, state.iteration)
-    watch = monitor_patches(_in_memory(job.validation_cases), job.configuration.network)
+    watch = monitor_patches(_cases(job.validation_cases), job.configuration.network)
     structures = job.dataset.schema_.structures
     try:
-        fit(
-            state,
-            batch_of=sampler.batch,
-            loss=loss,
-            pace=pace,
-            training=training,
-            monitor=lambda: monitor_dice(network, watch, structures, pace),
-            on_epoch=_Keeper(job.place, pace),
-            stop_asked=stop_asked,
-        )
+        with _batches(job, sampler, state.iteration, pace) as batch_of:
+            fit(
+                state,
+                batch_of=batch_of,
+                loss=loss,
+                pace=pace,
+                training=training,
+                monitor=lambda: monitor_dice(network, watch, structures, pace),
+                on_epoch=_Keeper(job.place, pace),
+                stop_asked=stop_asked,
+            )
     except Interrupted:  # between two iterations; what interrupts one half-way must not be saved
         state.save(job.place / _STATE)
         raise
     return network, _finish(job, state, record)
+
+
+def _batches(job: FoldJob, sampler: Sampler, first: int, pace: Pace) -> AbstractContextManager[Callable[[int], Batch]]:
+    """Return what gives the batches: the sampler itself, or processes that read ahead where the data lie on disk."""
+    if not job.from_disk or job.workers == 0:
+        return nullcontext(sampler.batch)
+    _log.info("the training cases do not fit into memory: %d processes read them ahead", job.workers)
+    make_sampler = partial(_open_sampler, job.from_disk, job.configuration, seed_of(job))
+    return prefetched(make_sampler, first=first, last=pace.total, workers=job.workers, pin=pace.device.type == "cuda")
+
+
+def _open_sampler(files: Sequence[Path], configuration: Configuration, seed: int) -> Sampler:
+    cases = _cases([map_stored(path) for path in files])
+    return Sampler(cases, configuration.network, configuration.training, seed=seed)
 
 
 class _Keeper:
@@ -112,7 +130,7 @@ def _loss(configuration: Configuration) -> Loss:
     return cast("Loss", DeepSupervisionLoss(LOSSES.get(training.loss)(), training.deep_supervision_weights))
 
 
-def _in_memory(cases: Sequence[StoredCase]) -> list[TrainingCase]:
+def _cases(cases: Sequence[StoredCase]) -> list[TrainingCase]:
     return [
         TrainingCase(
             case=stored.record.case,

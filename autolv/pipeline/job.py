@@ -20,7 +20,10 @@ from autolv.schema.results import RunChoices
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldJob:
-    """Everything that training one fold needs."""
+    """Everything that training one fold needs.
+
+    ``from_disk``: the files of ``train_cases`` where these do not fit into memory, else none.
+    """
 
     place: Path
     dataset: Dataset
@@ -37,6 +40,8 @@ class FoldJob:
     compile_mode: str
     overwrite: bool
     start: Start | None
+    from_disk: tuple[Path, ...] = ()
+    workers: int = 0
 
 
 def fresh_network(job: FoldJob) -> torch.nn.Module:

@@ -12,7 +12,7 @@ from typing import Literal
 from autolv.augmentation import PRESETS
 from autolv.core.errors import PlanError, TrainingError, WorkspaceError
 from autolv.core.workspace import Workspace
-from autolv.pipeline.cache import data_hash, load_cases
+from autolv.pipeline.cache import data_hash, fits_memory, load_cases, stored_file
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.fold import train_fold
 from autolv.pipeline.interrupt import stop_if, stop_signals
@@ -184,10 +184,14 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
     if not by_side["train"]:
         raise PlanError(f"fold {number} has no training cases.", remedy="Make the splits again with --overwrite.")
     block = request.configuration.preprocessing
+    mapped = not fits_memory(request.workspace, request.dataset, block)
     stored = {
-        side: load_cases(request.workspace, request.folder, request.dataset, block, cases, workers=request.workers)
+        side: load_cases(
+            request.workspace, request.folder, request.dataset, block, cases, workers=request.workers, mapped=mapped
+        )
         for side, cases in by_side.items()
     }
+    files = tuple(stored_file(request.workspace, request.dataset, block, case) for case in by_side["train"])
     job = FoldJob(
         place=place,
         dataset=request.dataset,
@@ -204,6 +208,8 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
         compile_mode=request.compile_mode,
         overwrite=request.overwrite,
         start=request.start,
+        from_disk=files if mapped else (),
+        workers=request.workers,
     )
     _claim_run(request)
     network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked)

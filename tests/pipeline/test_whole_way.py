@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -284,3 +285,18 @@ def test_overwriting_a_fold_also_forgets_its_validation(root: Path, tmp_path: Pa
     assert train_main([*_TRAIN, "-c", "2d_unet", "-f", "0", "--overwrite", "--root", str(copy), "--quiet"]) == 0
     assert '"was"' not in stale.read_text()
     assert read_record(RunRecord, place / "run.json").status == "validated"
+
+
+def test_data_that_do_not_fit_into_memory_give_the_same_weights(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("autolv.pipeline.cache.IN_MEMORY_SHARE", 0.0)
+    workspace = Workspace.at(root)
+    one = workspace.fold("D", "default", "2d_unet", 0) / "weights.safetensors"
+    for workers in ("0", "2"):
+        run = f"disk{workers}"
+        disk = [*_TRAIN, "-c", "2d_unet", "-f", "0", "--run", run, "--root", str(root), "--workers", workers]
+        with caplog.at_level(logging.INFO):
+            assert train_main(disk) == 0
+        assert _sha(one) == _sha(workspace.fold("D", run, "2d_unet", 0) / "weights.safetensors")
+    assert any("2 processes read them ahead" in message for message in caplog.messages)

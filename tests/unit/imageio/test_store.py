@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autolv.core.errors import DataError
-from autolv.imageio.store import StoredCase, read_stored, read_stored_record, write_stored
+from autolv.imageio.store import StoredCase, map_stored, read_stored, read_stored_record, write_stored
 from autolv.schema.preprocessed import Grid, PreprocessedCase
 
 
@@ -79,3 +79,24 @@ def test_arrays_must_fit_the_grid():
     stored = a_case()
     with pytest.raises(ValueError, match=r"must be \(3, 6, 5\)"):
         StoredCase(image=stored.image[:2], labels=stored.labels, record=stored.record)
+
+
+def test_a_mapped_case_is_the_stored_one_and_changing_it_does_not_reach_the_file(tmp_path):
+    stored, path = a_case(), tmp_path / "p1_ED.safetensors"
+    write_stored(path, stored)
+    mapped = map_stored(path)
+    assert isinstance(mapped.image, np.memmap) and isinstance(mapped.labels, np.memmap)
+    np.testing.assert_array_equal(mapped.image, stored.image)
+    np.testing.assert_array_equal(mapped.labels, stored.labels)
+    assert mapped.record == stored.record
+    mapped.image[...] = 0
+    np.testing.assert_array_equal(read_stored(path).image, stored.image)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 30, -1])
+def test_a_damaged_file_is_not_mapped(tmp_path, keep):
+    path = tmp_path / "p1_ED.safetensors"
+    write_stored(path, a_case())
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match="cannot be read as a preprocessed case"):
+        map_stored(path)
