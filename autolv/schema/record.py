@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -26,8 +26,12 @@ Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, no unknown keys, no silent conversion of types."""
+    """Base of all records: frozen, no unknown keys, no silent conversion of types.
 
+    ``MIGRATIONS[n]`` takes the JSON of a record of version n to version n + 1.
+    """
+
+    MIGRATIONS: ClassVar[Mapping[int, Migration]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=True)
 
     def to_json(self) -> str:
@@ -40,11 +44,10 @@ class Record(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def from_json(kind: type[R], text: str, *, where: str, migrations: Mapping[int, Migration] | None = None) -> R:
-    """Return the record of ``kind`` in ``text``; ``where`` names the file in messages.
+def from_json(kind: type[R], text: str, *, where: str) -> R:
+    """Return the record of ``kind`` in ``text``, taken to the version of today; ``where`` names the file in messages.
 
-    ``migrations[n]`` takes a record of version n to version n + 1; a record newer than ``kind`` knows is refused.
-    Raises ``SchemaError`` that names the key.
+    Raises ``SchemaError`` that names the key; a record newer than ``kind`` knows is refused too.
     """
     try:
         data = json.loads(text)
@@ -52,9 +55,9 @@ def from_json(kind: type[R], text: str, *, where: str, migrations: Mapping[int, 
         raise SchemaError(
             f"{where} is not valid JSON ({error}).", remedy="Delete it and run the command that writes it again."
         ) from error
-    if isinstance(data, dict) and migrations is not None:
-        while data.get("version") in migrations:
-            data = migrations[data["version"]](data)
+    if isinstance(data, dict):
+        while data.get("version") in kind.MIGRATIONS:
+            data = kind.MIGRATIONS[data["version"]](data)
     try:
         return kind.model_validate_json(json.dumps(data))
     except ValidationError as error:
@@ -66,13 +69,13 @@ def from_json(kind: type[R], text: str, *, where: str, migrations: Mapping[int, 
         ) from error
 
 
-def read_record(kind: type[R], path: Path, *, migrations: Mapping[int, Migration] | None = None) -> R:
+def read_record(kind: type[R], path: Path) -> R:
     """Return the record of ``kind`` stored at ``path``; raises ``SchemaError`` if it cannot be read or is not valid."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SchemaError(f"cannot read {path}: {error}.", remedy="Run the command that writes it again.") from error
-    return from_json(kind, text, where=str(path), migrations=migrations)
+    return from_json(kind, text, where=str(path))
 
 
 def write_record(record: Record, path: Path) -> None:

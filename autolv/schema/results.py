@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from autolv.schema.plan import Configuration
-from autolv.schema.record import NanFloat, Record
+from autolv.schema.record import Migration, NanFloat, Record
 
 
 class Measured(Record):
@@ -57,10 +58,16 @@ class RunChoices(Record):
         return text + ("" if self.seed == 0 else f" --seed {self.seed}")
 
 
+def _with_data_among_choices(data: dict[str, Any]) -> dict[str, Any]:
+    """Take ``run.json`` from version 1, where each fold had a hash of its own cases, to 2, where the run has one of all."""
+    return {key: value for key, value in data.items() if key != "data_hash"} | {"version": 2}
+
+
 class RunRecord(Record):
     """``run.json`` of a fold: what was asked, on what data, by which versions, what was measured, how it ended."""
 
-    version: Literal[1] = 1
+    MIGRATIONS: ClassVar[Mapping[int, Migration]] = {1: _with_data_among_choices}
+    version: Literal[2] = 2
     dataset: str
     run: str
     fold: int

@@ -1,21 +1,14 @@
 """Reading and writing of records: versions, damaged files, all or nothing, hashes."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
 from autolv.core.errors import SchemaError
-from autolv.schema.record import Record, from_json, read_record, write_bytes, write_record, write_text
-
-
-class Shape(Record):
-    """A record that went through two changes: ``size`` became ``width_mm``, then ``colour`` was added."""
-
-    version: Literal[3] = 3
-    width_mm: float
-    colour: str
+from autolv.schema.record import Migration, Record, from_json, read_record, write_bytes, write_record, write_text
 
 
 def one_to_two(data: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +20,20 @@ def two_to_three(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"version": 3, "colour": "none"}
 
 
-MIGRATIONS = {1: one_to_two, 2: two_to_three}
+class Shape(Record):
+    """A record that went through two changes: ``size`` became ``width_mm``, then ``colour`` was added."""
+
+    MIGRATIONS: ClassVar[Mapping[int, Migration]] = {1: one_to_two, 2: two_to_three}
+    version: Literal[3] = 3
+    width_mm: float
+    colour: str
+
+
+class Plain(Record):
+    """A record without a history."""
+
+    version: Literal[2] = 2
+    width_mm: float
 
 
 @pytest.mark.parametrize(
@@ -39,17 +45,17 @@ MIGRATIONS = {1: one_to_two, 2: two_to_three}
     ],
 )
 def test_old_versions_climb_step_by_step(text: str) -> None:
-    assert from_json(Shape, text, where="x", migrations=MIGRATIONS) == Shape(width_mm=2.5, colour="none")
+    assert from_json(Shape, text, where="x") == Shape(width_mm=2.5, colour="none")
 
 
 def test_a_newer_version_is_refused() -> None:
     with pytest.raises(SchemaError, match="version: .*3"):
-        from_json(Shape, '{"version": 4, "width_mm": 2.5, "colour": "a"}', where="x", migrations=MIGRATIONS)
+        from_json(Shape, '{"version": 4, "width_mm": 2.5, "colour": "a"}', where="x")
 
 
 def test_an_old_version_without_migration_is_refused() -> None:
     with pytest.raises(SchemaError):
-        from_json(Shape, '{"version": 1, "size": 2.5}', where="x")
+        from_json(Plain, '{"version": 1, "width_mm": 2.5}', where="x")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2", "not json", "{'a': 1}"])
@@ -64,7 +70,7 @@ def test_damaged_json_says_which_file_and_what_to_do(tmp_path: Path, text: str) 
 @pytest.mark.parametrize("text", ["[]", "3", "null"])
 def test_json_that_is_no_record_is_refused(text: str) -> None:
     with pytest.raises(SchemaError, match="the whole record"):
-        from_json(Shape, text, where="x", migrations=MIGRATIONS)
+        from_json(Shape, text, where="x")
 
 
 def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:

@@ -260,3 +260,13 @@ def test_two_cases_of_one_name_are_refused() -> None:
 def test_what_a_network_derives_from_its_strides() -> None:
     network = configuration().network
     assert (network.dimensions, network.stages, network.downsampling) == (2, 3, (4, 4))
+
+
+def test_a_run_record_of_version_1_is_read() -> None:
+    """Version 1 held a hash of the fold's own cases; the run's choices hold one of all of them now."""
+    record = EXAMPLES["RunRecord"]
+    old = json.loads(record.to_json()) | {"version": 1, "data_hash": "e4906c18ba8b856c"}
+    for choice in ("augmentation", "data_hash", "init_from"):
+        del old["choices"][choice]
+    del old["measured"]["parts"]
+    assert from_json(RunRecord, json.dumps(old), where="run.json") == record
