@@ -196,9 +196,9 @@ def _log_epoch(state: TrainState, pace: Pace) -> None:
     left_s = (pace.total - state.iteration) * state.seconds / max(1, state.iteration)
     dice = " ".join(f"{key.removeprefix('dice_')} {row[key]:.3f}" for key in row if key.startswith("dice_"))
     _log.info(
-        "epoch %d/%d  loss %.4f  Dice (patches): %s  rate %.2e  %.1f s  %s left",
+        "epoch %d/%d  loss %.4f  Dice (patches): %s  rate %.2e  %.1f s (%.0f %% for data)  %s left",
         int(row["epoch"]), math.ceil(pace.total / pace.per_epoch), row["loss"], dice, row["learning_rate"],
-        row["seconds"], duration(left_s),
+        row["seconds"], 100.0 * row["data_seconds"] / max(row["seconds"], 1e-9), duration(left_s),
     )  # fmt: skip
 
 

@@ -114,6 +114,7 @@ def fit(
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         batch = batch_of(state.iteration)
+        state.data_seconds += time.monotonic() - begin
         found, pace = step_in_memory(state, batch, loss, pace, training)
         value, state.parts = float(found), pace.parts
         if not value < _RUN_AWAY:  # NaN too
@@ -144,10 +145,11 @@ def _end_epoch(
     row |= {"loss": state.loss_sum / done, "learning_rate": rate} | monitor()
     state.epoch_seconds += time.monotonic() - begin
     row["seconds"] = state.epoch_seconds
+    row["data_seconds"] = state.data_seconds
     state.seconds += state.epoch_seconds
     state.history.append(row)
     state.loss_sum = 0.0
-    state.epoch_seconds = 0.0
+    state.epoch_seconds = state.data_seconds = 0.0
 
 
 @torch.no_grad()

@@ -24,8 +24,9 @@ class TrainState:
     """Network, optimiser, position and history of a run.
 
     ``iteration`` counts finished iterations; the batch of an iteration depends on its number alone, so this is also the
-    position in the data. ``loss_sum`` and ``epoch_seconds`` belong to the epoch under way. ``parts`` is in how many parts
-    a batch goes through the network, more than one where memory has run out.
+    position in the data. ``loss_sum``, ``epoch_seconds`` and ``data_seconds`` (of these, those spent on getting batches)
+    belong to the epoch under way. ``parts`` is in how many parts a batch goes through the network, more than one where
+    memory has run out.
     """
 
     network: torch.nn.Module
@@ -33,6 +34,7 @@ class TrainState:
     iteration: int = 0
     loss_sum: float = 0.0
     epoch_seconds: float = 0.0
+    data_seconds: float = 0.0
     seconds: float = 0.0
     parts: int = 1
     history: list[dict[str, float]] = field(default_factory=list)
@@ -47,6 +49,7 @@ class TrainState:
                 "iteration": self.iteration,
                 "loss_sum": self.loss_sum,
                 "epoch_seconds": self.epoch_seconds,
+                "data_seconds": self.data_seconds,
                 "seconds": self.seconds,
                 "parts": self.parts,
                 "history": self.history,
@@ -79,6 +82,7 @@ class TrainState:
             self.iteration = int(saved["iteration"])
             self.loss_sum = float(saved["loss_sum"])
             self.epoch_seconds = float(saved["epoch_seconds"])
+            self.data_seconds = float(saved.get("data_seconds", 0.0))
             self.seconds = float(saved["seconds"])
             self.parts = int(saved.get("parts", 1))
             self.history = [{str(k): float(v) for k, v in row.items()} for row in saved["history"]]

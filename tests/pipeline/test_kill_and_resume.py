@@ -111,7 +111,7 @@ def _history(root: Path) -> list[dict[str, str]]:
 
 
 def _without_seconds(history: list[dict[str, str]]) -> list[dict[str, str]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+    return [{key: value for key, value in row.items() if "seconds" not in key} for row in history]
 
 
 def _hashes(folder: Path, pattern: str) -> dict[str, str]:

@@ -77,7 +77,7 @@ class _Process:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in self.state.history]
+        return [{key: value for key, value in row.items() if "seconds" not in key} for row in self.state.history]
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
