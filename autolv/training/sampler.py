@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from autolv.schema.preprocessed import Box
 
 _MONITOR_SLICES = 36  # enough for a Dice that follows the training, at about one per cent of an epoch's time
 _MONITOR_VOLUMES = 4
+_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples less their whole parts fill [0, 1) evenly, however many there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,7 +133,8 @@ def gather(array: torch.Tensor, start: tuple[int, int, int], size: tuple[int, in
 def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Batch]:
     """Return a fixed set of unaugmented patches about the hearts of ``cases``, to watch a run by.
 
-    2D: evenly chosen slices that hold labels; 3D: whole stacks. One batch per case.
+    2D: slices that hold labels, spread from one end of the heart to the other over the cases; 3D: whole stacks. One
+    batch per case.
     """
     known = [case for case in cases if case.heart_box is not None]
     flat = network.dimensions == 2
@@ -140,11 +143,10 @@ def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Bat
     per_case = max(1, wanted // max(1, len(known))) if flat else 1
     step = max(1, len(known) // (wanted // per_case)) if known else 1
     batches = []
-    for case in known[::step]:
+    for number, case in enumerate(known[::step]):
         box = case.heart_box or ((0, 1), (0, 1), (0, 1))
         if flat:
-            starts = np.linspace(box[0][0], box[0][1] - 1, num=min(per_case, box[0][1] - box[0][0]))
-            depths = sorted({round(float(s)) for s in starts})
+            depths = _spread(box[0], min(per_case, box[0][1] - box[0][0]), number)
         else:
             depths = [round((box[0][0] + box[0][1] - size[0]) / 2)]
         corners = [(z, *(round((low + high - s) / 2) for (low, high), s in zip(box[1:], size[1:], strict=True)))
@@ -160,3 +162,10 @@ def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Bat
             )
         )
     return batches
+
+
+def _spread(extent: tuple[int, int], count: int, number: int) -> list[int]:
+    """Return ``count`` evenly spaced slices of ``extent``, begun at another place for each ``number``."""
+    low, high = extent
+    shares = (((number * _GOLDEN) % 1.0 + index) / count for index in range(count))
+    return sorted({low + int((high - low) * share) for share in shares})

@@ -98,3 +98,13 @@ def test_monitor_patches_are_fixed_and_hold_the_heart() -> None:
     deep = monitor_patches(cases, _network((4, 16, 16)))
     assert [tuple(batch.images.shape) for batch in deep] == [(1, 1, 4, 16, 16)] * 3
     assert monitor_patches([], _network((16, 16))) == []
+
+
+def test_monitor_slices_reach_from_one_end_of_the_heart_to_the_other() -> None:
+    """With one slice per case it was once the first of each heart: the base alone."""
+    depth = torch.arange(10.0).view(10, 1, 1).expand(10, 40, 40).contiguous()
+    cases = [dataclasses.replace(_case(str(i), (10, 40, 40), 0.0), image=depth) for i in range(40)]
+    seen = [float(batch.images[0, 0, 0, 0]) for batch in monitor_patches(cases, _network((16, 16)))]
+    assert len(seen) == 40
+    counts = [seen.count(float(z)) for z in range(10)]
+    assert min(counts) >= 2 and max(counts) <= 6  # four of each, about
