@@ -1,5 +1,7 @@
 """Batches depend on (seed, iteration) alone, come from where they say, and are padded with the mean."""
 
+import dataclasses
+
 import pytest
 import torch
 
