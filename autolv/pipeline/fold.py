@@ -27,6 +27,7 @@ from autolv.pipeline.measure import measure, pace_of
 from autolv.pipeline.start import begin_from
 from autolv.pipeline.versions import versions
 from autolv.reporting.figures import progress_figure
+from autolv.reporting.patches import patches_figure
 from autolv.runtime.device import prepare, resolve_device
 from autolv.schema.plan import Configuration
 from autolv.schema.record import write_bytes, write_record, write_text
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 _STATE = "state.pt"
 _SAVE_EVERY_S = 20.0
 _DRAW_EVERY_S = 60.0
+_PATCHES = 18
 
 
 def train_fold(
@@ -65,6 +67,7 @@ def train_fold(
         record = _new_record(job, measured)
         _discard_old(job.place)
         write_record(record, job.place / "run.json")
+        _draw_patches(job, sampler)
     measured = record.measured
     network = laid_out(network, job.configuration, channels_last=measured.channels_last)
     if job.start is not None:
@@ -91,6 +94,15 @@ def train_fold(
         state.save(job.place / _STATE)
         raise
     return network, _finish(job, state, record)
+
+
+def _draw_patches(job: FoldJob, sampler: Sampler) -> None:
+    """Draw the first patches as the network gets them, so that a wrong transform is seen."""
+    batches = [sampler.batch(number) for number in range(math.ceil(_PATCHES / job.configuration.training.batch_size))]
+    images = torch.cat([batch.images[:, 0] for batch in batches])[:_PATCHES]  # (n, y, x) or (n, z, y, x)
+    labels = torch.cat([batch.labels for batch in batches])[:_PATCHES]
+    names = [name for batch in batches for name in batch.cases][:_PATCHES]
+    patches_figure(images.numpy(), labels.numpy(), names, job.place / "patches.png", job.dataset.schema_.structures)
 
 
 def _batches(job: FoldJob, sampler: Sampler, first: int, pace: Pace) -> AbstractContextManager[Callable[[int], Batch]]:
@@ -152,6 +164,8 @@ def _discard_old(place: Path) -> None:
         "weights.safetensors",
         "history.csv",
         "progress.png",
+        "patches.png",
+        "report.html",
         "evaluation.json",
     ):
         (place / name).unlink(missing_ok=True)

@@ -19,11 +19,12 @@ from autolv.pipeline.interrupt import stop_if, stop_signals
 from autolv.pipeline.job import FoldJob
 from autolv.pipeline.start import Start, read_start, refuse_leak
 from autolv.pipeline.validate import validate_fold
+from autolv.reporting.pages import run_page
 from autolv.runtime.device import resolve_device
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration, Plan
-from autolv.schema.record import read_record, write_record
-from autolv.schema.results import RunChoices, RunRecord
+from autolv.schema.record import read_record, write_record, write_text
+from autolv.schema.results import Evaluation, RunChoices, RunRecord
 from autolv.schema.splits import Splits
 
 _log = logging.getLogger(__name__)
@@ -113,6 +114,17 @@ def train(
             stop_if(stop_asked, f"fold {number}")
             done.append(_one_fold(request, number, stop_asked=stop_asked))
     return tuple(done)
+
+
+def _write_page(record: RunRecord, place: Path) -> None:
+    evaluation = read_record(Evaluation, place / "evaluation.json")
+    pictures = (
+        ("How it went", "Dice on patches is that of unaugmented patches about the hearts of validation patients.",
+         place / "progress.png"),
+        ("What the network was shown", "The first patches after augmentation, with the outlines of their labels.",
+         place / "patches.png"),
+    )  # fmt: skip
+    write_text(place / "report.html", run_page(record, evaluation, pictures))
 
 
 def _augmented(configuration: Configuration, augment: str | None) -> Configuration:
@@ -215,6 +227,8 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
     network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked)
     stored.clear()
     validate_fold(network, record, place, request.folder, request.dataset, by_side["validation"], stop_asked=stop_asked)
-    write_record(record.model_copy(update={"status": "validated"}), record_file)
+    finished = record.model_copy(update={"status": "validated"})
+    _write_page(finished, place)
+    write_record(finished, record_file)
     _log.info("%s fold %d done: %s", name, number, place)
     return place

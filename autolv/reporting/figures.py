@@ -124,13 +124,13 @@ def overlay_figure(
         axes = figure.add_subplot(down, across, index + 1)
         axes.imshow(picture[index], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="bicubic")
         for channel, name in reversed(list(enumerate(structures, start=1))):  # the cavity's line above the wall's
-            _contours(axes, labels[z, rows, columns] == channel, colour_of(name), 1.6, "-")
+            draw_contours(axes, labels[z, rows, columns] == channel, colour_of(name), 1.6, "-")
         if reference is not None:
             for mask in _outlines(reference[z, rows, columns], structures):
-                _contours(axes, mask, "white", 0.9, (0, (2, 2)))
+                draw_contours(axes, mask, "white", 0.9, (0, (2, 2)))
         axes.set_axis_off()
         axes.text(0.03, 0.97, f"slice {z + 1}", color="white", fontsize=8, va="top", transform=axes.transAxes)
-    _overlay_legend(figure, structures, with_reference=reference is not None)
+    draw_legend(figure, structures, with_reference=reference is not None)
     save(figure, path)
 
 
@@ -158,9 +158,10 @@ def _about(occupied: NDArray[np.intp], side: int, size: int) -> slice:
     return slice(start, start + length)
 
 
-def _contours(
+def draw_contours(
     axes: Axes, mask: NDArray[np.bool_], colour: str, width: float, style: str | tuple[int, tuple[int, int]]
 ) -> None:
+    """Draw the outlines of ``mask`` (y, x) between its pixels and those about it."""
     from skimage.measure import find_contours
 
     padded = np.pad(mask, 1).astype(np.float32)
@@ -176,7 +177,8 @@ def _outlines(labels: NDArray[np.integer], structures: Sequence[str]) -> list[ND
     return list(masks.values())
 
 
-def _overlay_legend(figure: Figure, structures: Sequence[str], *, with_reference: bool) -> None:
+def draw_legend(figure: Figure, structures: Sequence[str], *, with_reference: bool) -> None:
+    """Say below a black figure which colour is which structure, and what the dashes are."""
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=colour_of(name), linewidth=2.0, label=label_of(name)) for name in structures]

@@ -67,6 +67,9 @@ def test_a_fold_leaves_what_it_promises(root: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1.0", "2.0"]
     assert float(rows[-1]["learning_rate"]) < 0.1 * float(rows[0]["learning_rate"])
     assert (place / "progress.png").stat().st_size > 10_000
+    assert (place / "patches.png").stat().st_size > 10_000
+    page = (place / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 2 and "Validation patients" in page
     evaluation = read_record(Evaluation, place / "evaluation.json")
     assert len(evaluation.cases) == 4  # two patients, two frames each
     for case in evaluation.cases:
