@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
@@ -16,6 +17,7 @@ from autolv.schema.plan import Training
 from autolv.schema.record import write_bytes
 
 _log = logging.getLogger(__name__)
+_DIGEST_BYTES = hashlib.sha256().digest_size
 _SECOND_MOMENT = 0.999  # Kingma 2015
 
 
@@ -63,20 +65,22 @@ class TrainState:
                 os.link(path, previous)  # both names until the new state has taken the first
             except OSError:  # a file system without hard links
                 write_bytes(previous, path.read_bytes())
-        write_bytes(path, buffer.getvalue())
+        data = buffer.getvalue()
+        write_bytes(path, data + hashlib.sha256(data).digest())
 
     def load(self, path: Path) -> bool:
-        """Take the state saved at ``path``, or, if that cannot be read, the one before it; ``False`` if there is none.
+        """Take the state saved at ``path``, or, if that is damaged, the one before it; ``False`` if there is none.
 
-        Raises ``TrainingError`` if there are files but none can be read.
+        What is read is what was written: its SHA-256 stands at its end. Raises ``TrainingError`` if there are files but
+        none can be read.
         """
         found = [candidate for candidate in (path, _previous(path)) if candidate.exists()]
         for candidate in found:
             try:
-                saved: dict[str, Any] = torch.load(candidate, map_location="cpu", weights_only=True)
+                saved: dict[str, Any] = torch.load(_whole(candidate), map_location="cpu", weights_only=True)
                 self.network.load_state_dict(saved["network"])
                 self.optimiser.load_state_dict(saved["optimiser"])
-            except Exception as error:  # noqa: BLE001 - torch raises many kinds for a truncated file
+            except Exception as error:  # noqa: BLE001 - torch raises many kinds for a file of another network
                 _log.warning("%s cannot be read (%s); trying the state before it.", candidate, type(error).__name__)
                 continue
             self.iteration = int(saved["iteration"])
@@ -92,6 +96,15 @@ class TrainState:
                 f"neither {path} nor the state before it can be read.", remedy="Train the fold anew with --overwrite."
             )
         return False
+
+
+def _whole(path: Path) -> io.BytesIO:
+    """Return the content of a saved state without its checksum, which it must have."""
+    content = path.read_bytes()
+    data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if hashlib.sha256(data).digest() != digest:
+        raise ValueError("it is not what was written")
+    return io.BytesIO(data)
 
 
 def _previous(path: Path) -> Path:

@@ -78,3 +78,19 @@ def test_a_state_with_code_in_it_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(TrainingError):
         _state().load(tmp_path / "state.pt")
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9, -1])
+def test_a_single_flipped_bit_is_seen(tmp_path: Path, place: float, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "state.pt"
+    state = _state()
+    for _ in range(2):
+        _advance(state)
+        state.save(path)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content)) if place > 0 else -1] ^= 1
+    path.write_bytes(content)
+    again = _state(seed=2)
+    with caplog.at_level(logging.WARNING):
+        assert again.load(path)
+    assert again.iteration == 1 and "cannot be read" in caplog.text
