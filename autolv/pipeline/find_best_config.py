@@ -111,7 +111,7 @@ def _require(
 
 
 def _comparable(trained: Trained, workspace: Workspace, dataset: str, run: str) -> Trained:
-    """Return the configurations that share a fold, those with most folds first asked; the others are left out aloud."""
+    """Return the configurations that share a fold with the one that has most; the others are left out, and told."""
     shared: set[int] = set()
     kept: set[str] = set()
     for name, folds in sorted(trained.items(), key=lambda item: -len(item[1])):

@@ -131,9 +131,9 @@ def _plan(workspace: Workspace, fingerprint: Fingerprint, compute: Compute, *, a
             remedy="Replace it with --overwrite, or keep it: the same command without --device, --memory-gb and "
             "--time-budget, then autolv_train.",
         )
-    _log.warning("%s is kept, though %s; --overwrite plans anew.", path,
-                 "an edit by hand or another version made it differ from the plan made now"
-                 if kept.fingerprint_hash == fingerprint.content_hash() else "the data changed since it was made")  # fmt: skip
+    same_data = kept.fingerprint_hash == fingerprint.content_hash()
+    why = "it was edited, or made by another version" if same_data else "the data changed since it was made"
+    _log.warning("%s is kept, though %s; --overwrite plans anew.", path, why)
     return kept
 
 
