@@ -57,8 +57,8 @@ def choose(candidates: Sequence[ScoredCandidate], cases: SharedCases, *, seed: i
     """Return the choice between ``candidates``, all scored on ``cases``.
 
     The best has the highest mean; of the candidates whose paired 95 % patient-bootstrap interval of the difference to
-    the best includes zero, the simplest is chosen. Raises ``ValueError`` for no candidate, two of one name, no defined
-    score, or tables that are not of these cases.
+    the best includes zero, and whose mean no simpler one exceeds, the simplest is chosen. Raises ``ValueError`` for no
+    candidate, two of one name, no defined score, or tables that are not of these cases.
     """
     _check(candidates, cases)
     best = _best(candidates)
@@ -132,10 +132,17 @@ def _separable(between: Interval) -> bool:
 def _simplest(
     candidates: Sequence[ScoredCandidate], best: ScoredCandidate, cases: SharedCases, seed: int
 ) -> ScoredCandidate:
-    """Return the simplest candidate that cannot be told from the best; of equals the one with the higher mean."""
+    """Return the simplest candidate that cannot be told from the best; of equals the one with the higher mean.
+
+    A candidate that a simpler one beats in the mean is passed over: that it cannot be told from the best says only
+    that its own differences scatter more.
+    """
+    highest = -math.inf
     for candidate in sorted(candidates, key=lambda c: (*c.simplicity, -mean_dice(c.dice))):
-        if not _separable(_difference_interval(candidate, best, cases, seed)):
+        mean = mean_dice(candidate.dice)
+        if mean >= highest and not _separable(_difference_interval(candidate, best, cases, seed)):
             return candidate
+        highest = max(highest, mean) if not math.isnan(mean) else highest
     return best
 
 
