@@ -23,17 +23,17 @@ _TRAIN = ["-d", "D", "-c", "2d_unet", "-f", "all", "--epochs", "3", "--precision
 def _train(root: Path, *, stop_at: str | None = None) -> tuple[int, str]:
     """Train all folds in a process of its own; send SIGTERM when a line with ``stop_at`` comes; return status and log."""
     code = f"from autolv.cli.train import main; raise SystemExit(main({[*_TRAIN, '--root', str(root)]!r}))"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
-    assert process.stderr is not None
     lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if stop_at is not None and stop_at in line:
-            process.send_signal(signal.SIGTERM)
-            stop_at = None
-    return process.wait(), "".join(lines)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line)
+            if stop_at is not None and stop_at in line:
+                process.send_signal(signal.SIGTERM)
+                stop_at = None
+    return process.returncode, "".join(lines)
 
 
 def _hashes(root: Path) -> dict[str, str]:
