@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_GUARD), os.environ
 import pytest  # noqa: E402
 
 from autolv.core.workspace import Workspace  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _every_message_is_logged() -> None:
+    """Undo what a command before this test made of the log (``--quiet``): tests look at messages by ``caplog``."""
+    logging.getLogger("autolv").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

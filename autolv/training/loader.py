@@ -88,7 +88,7 @@ def _end_with_parent(parent: int) -> None:
     """End this process once its parent is gone: killed, it could not tell its workers."""
     while os.getppid() == parent:
         time.sleep(_WATCH_EVERY_S)
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Share:

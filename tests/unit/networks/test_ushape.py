@@ -71,7 +71,7 @@ def test_a_strided_first_stage_is_refused():
 
 
 def test_an_unknown_architecture_lists_the_known_ones():
-    with pytest.raises(RegistryError, match="attention_unet, unet, vnet"):
+    with pytest.raises(RegistryError, match="attention_unet, resenc_unet, unet, vnet"):
         build_network(_network(architecture="unett"))
 
 

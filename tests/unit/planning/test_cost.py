@@ -64,5 +64,5 @@ def test_twice_the_slices_cost_twice_as_much() -> None:
 
 
 def test_an_unknown_architecture_lists_the_known_ones() -> None:
-    with pytest.raises(PlanError, match="attention_unet, unet, vnet"):
+    with pytest.raises(PlanError, match="attention_unet, resenc_unet, unet, vnet"):
         network_cost(two_stages("transformer"))
