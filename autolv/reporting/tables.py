@@ -195,7 +195,7 @@ def _group_agreement(groups: Mapping[str, Mapping[str, Agreement]]) -> list[str]
     for group, agreement in groups.items():
         label = group
         for name, value in agreement.items():
-            if value.n:
+            if value.n > 1:  # one patient agrees with nothing
                 rows.append((label, *_agreement_cells(name, value)))
                 label = ""  # once per group
     return grid(("group", "", *_AGREEMENT_HEAD), rows, left=2) if rows else []
