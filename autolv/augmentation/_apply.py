@@ -24,13 +24,14 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
     last. Statistics are those of a whole sample, 2D or 3D.
 
     Args:
-        images: (n, 1, Y, X) or (n, 1, z, Y, X) float32, Y and X at least the patch's (see ``oversize``).
+        images: (n, channels, Y, X), the channels being neighbouring slices, or (n, 1, z, Y, X) float32, Y and X at
+            least the patch's (see ``oversize``).
         labels: (n, Y, X) or (n, z, Y, X) uint8.
         parameters: one row per sample.
         patch: (y, x) or (z, y, x); z equals the batch's.
 
     Returns:
-        images (n, 1, *patch) float32 and labels (n, *patch) uint8, in memory of their own.
+        images (n, channels, *patch) float32 and labels (n, *patch) uint8, in memory of their own.
 
     Raises:
         ValueError: the shapes or types do not fit one another.
@@ -38,7 +39,7 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
     _check(images, labels, parameters, patch)
     n, depth = len(labels), patch[0] if len(patch) == 3 else 1
     in_plane = labels.shape[-2:]
-    stacks, stack_labels = images.reshape(n, depth, *in_plane), labels.reshape(n, depth, *in_plane)
+    stacks, stack_labels = images.reshape(n, images.shape[1] * depth, *in_plane), labels.reshape(n, depth, *in_plane)
     if depth > 1 and (parameters.slice_shift_px != 0).any():
         stacks, stack_labels = _shifted(stacks, stack_labels, parameters)
     moved, moved_labels = move(stacks, stack_labels, parameters, (patch[-2], patch[-1]))
@@ -47,7 +48,7 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
             chosen = torch.from_numpy(np.flatnonzero(active)).to(moved.device)
             numbers = (_tensor(value[active], moved.device) for value in values)
             moved.index_copy_(0, chosen, transform(moved.index_select(0, chosen), *numbers))
-    return moved.view(n, 1, *patch), moved_labels.view(n, *patch)
+    return moved.view(n, images.shape[1], *patch), moved_labels.view(n, *patch)
 
 
 def _shifted(images: Tensor, labels: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
@@ -97,7 +98,8 @@ def _check(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[
         raise ValueError(f"images are float32 and labels uint8, got {images.dtype} and {labels.dtype}")
     if len(patch) not in (2, 3) or labels.ndim != len(patch) + 1:
         raise ValueError(f"labels of shape {tuple(labels.shape)} do not fit a patch {patch}")
-    if images.shape != (labels.shape[0], 1, *labels.shape[1:]):
+    channels = images.shape[1] if images.ndim == 4 else 1
+    if images.shape != (labels.shape[0], channels, *labels.shape[1:]):
         raise ValueError(f"images {tuple(images.shape)} and labels {tuple(labels.shape)} differ")
     if len(parameters) != len(labels):
         raise ValueError(f"{len(parameters)} rows of parameters for {len(labels)} samples")

@@ -42,7 +42,8 @@ def predict_logits(
     """Return the logits, float32 (classes, z, y, x), of a preprocessed ``image``, (z, y, x).
 
     ``network`` is in evaluation mode and on ``device``. ``step`` is the distance between windows as a fraction of the
-    patch. ``mirror_axes`` are of -2 (y) and -1 (x): the logits are averaged over all combinations of them. An image
+    patch. A network that takes neighbouring slices as channels gets the mean of the image for those that are not there.
+    ``mirror_axes`` are of -2 (y) and -1 (x): the logits are averaged over all combinations of them. An image
     smaller than the patch is padded with its mean on both sides, and cut back.
 
     ``batch_size`` is the largest number of windows in one pass. On the CPU a pass never holds windows of two slices
@@ -67,7 +68,8 @@ def predict_logits(
         )  # at least the patch, and where the image lies in it
         planes = _regions(padded.shape, plan.patch, step)
         forward = _forward(network, plan.dimensions, where, precision, channels_last=channels_last, mirrors=mirror_axes)
-        logits = _blend(forward, padded, planes, plan, _batches(planes, plan.dimensions, where, batch_size))
+        seen = torch.nn.functional.pad(padded, (0, 0, 0, 0, plan.neighbours, plan.neighbours), value=_PAD_VALUE)
+        logits = _blend(forward, padded.shape, seen, planes, plan, _batches(planes, plan.dimensions, where, batch_size))
         return np.ascontiguousarray(logits[(slice(None), *inside)].cpu().numpy())
 
 
@@ -107,12 +109,15 @@ def _forward(
     channels_last: bool,
     mirrors: tuple[int, ...],
 ) -> Forward:
-    """Return the function from windows (n, 1, z, y, x), float32, to their logits (n, classes, z, y, x), float32."""
+    """Return the function from windows to their logits (n, classes, z, y, x), float32.
+
+    Windows are (n, 1, z, y, x), float32, or for 2D networks (n, 1, channels, y, x) and their logits one slice thick.
+    """
     layout = memory_format(dimensions, channels_last=channels_last)
     flips = [axes for count in range(len(mirrors) + 1) for axes in combinations(mirrors, count)]
 
     def once(windows: torch.Tensor) -> torch.Tensor:
-        batch = windows[:, :, 0] if dimensions == 2 else windows  # a 2D network's windows are one slice thick
+        batch = windows[:, 0] if dimensions == 2 else windows
         with autocast(device, precision):
             logits: torch.Tensor = network(batch.contiguous(memory_format=layout))[0]
         logits = logits.float()
@@ -129,26 +134,32 @@ def _forward(
 
 def _blend(
     forward: Forward,
+    shape: Sequence[int],
     image: torch.Tensor,
     planes: list[list[Region]],
     plan: Network,
     batches: Iterator[list[Region]],
 ) -> torch.Tensor:
-    """Return the weighted mean of the windows' logits, (classes, z, y, x)."""
-    total = image.new_zeros((plan.classes, *image.shape))
+    """Return the weighted mean of the windows' logits, (classes, z, y, x) of ``shape``.
+
+    ``image`` has the plan's neighbouring slices more at either end.
+    """
+    total = image.new_zeros((plan.classes, *shape))
     if len(planes[0]) == 1:  # one window covers the plane (or the stack): nothing to weigh
         for batch in batches:
-            for region, logits in zip(batch, forward(_gather(image, batch)), strict=True):
+            for region, logits in zip(batch, forward(_gather(image, batch, plan.neighbours)), strict=True):
                 total[(slice(None), *region)] = logits
         return total
     weight = torch.tensor(gaussian_window(plan.patch)).to(image).reshape((1, *plan.patch)[-3:])
-    weights = image.new_zeros(image.shape)
+    weights = image.new_zeros(tuple(shape))
     for batch in batches:
-        for region, logits in zip(batch, forward(_gather(image, batch)), strict=True):
+        for region, logits in zip(batch, forward(_gather(image, batch, plan.neighbours)), strict=True):
             total[(slice(None), *region)] += logits * weight
             weights[region] += weight
     return total.div_(weights)
 
 
-def _gather(image: torch.Tensor, regions: Sequence[Region]) -> torch.Tensor:
-    return torch.stack([image[region] for region in regions])[:, None]  # (n, 1, z, y, x)
+def _gather(image: torch.Tensor, regions: Sequence[Region], neighbours: int) -> torch.Tensor:
+    """Return the windows (n, 1, z + neighbours at either end, y, x) of an image that has as many slices more."""
+    seen = [(slice(z.start, z.stop + 2 * neighbours), y, x) for z, y, x in regions]
+    return torch.stack([image[region] for region in seen])[:, None]

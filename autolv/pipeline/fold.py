@@ -32,6 +32,7 @@ from autolv.runtime.device import prepare, resolve_device
 from autolv.schema.plan import Configuration
 from autolv.schema.record import write_bytes, write_record, write_text
 from autolv.schema.results import Measured, RunRecord
+from autolv.training.average import averaged, averaged_from, exchange
 from autolv.training.loader import prefetched
 from autolv.training.loop import Loss, Pace, fit, monitor_dice
 from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patches
@@ -73,7 +74,8 @@ def train_fold(
     if job.start is not None:
         begin_from(network, job.start, job.dataset.schema_.structures)
     pace = pace_of(measured, network, device)
-    state = TrainState(network=network, optimiser=make_optimiser(network, training))
+    average = averaged_from(network) if training.weight_average > 0 else []
+    state = TrainState(network=network, optimiser=make_optimiser(network, training), average=average)
     if state.load(job.place / _STATE):
         _log.info("resumed %s fold %d at iteration %d", job.configuration.name, job.fold, state.iteration)
     watch = monitor_patches(_cases(job.validation_cases), job.configuration.network)
@@ -86,7 +88,7 @@ def train_fold(
                 loss=loss,
                 pace=pace,
                 training=training,
-                monitor=lambda: monitor_dice(network, watch, structures, pace),
+                monitor=partial(_watch, state, watch, structures, pace),
                 on_epoch=_Keeper(job.place, pace),
                 stop_asked=stop_asked,
             )
@@ -96,10 +98,16 @@ def train_fold(
     return network, _finish(job, state, record)
 
 
+def _watch(state: TrainState, watch: Sequence[Batch], structures: Sequence[str], pace: Pace) -> dict[str, float]:
+    with averaged(state.network, state.average):
+        return monitor_dice(state.network, watch, structures, pace)
+
+
 def _draw_patches(job: FoldJob, sampler: Sampler) -> None:
     """Draw the first patches as the network gets them, so that a wrong transform is seen."""
     batches = [sampler.batch(number) for number in range(math.ceil(_PATCHES / job.configuration.training.batch_size))]
-    images = torch.cat([batch.images[:, 0] for batch in batches])[:_PATCHES]  # (n, y, x) or (n, z, y, x)
+    middle = job.configuration.network.neighbours
+    images = torch.cat([batch.images[:, middle] for batch in batches])[:_PATCHES]  # (n, y, x) or (n, z, y, x)
     labels = torch.cat([batch.labels for batch in batches])[:_PATCHES]
     names = [name for batch in batches for name in batch.cases][:_PATCHES]
     patches_figure(images.numpy(), labels.numpy(), names, job.place / "patches.png", job.dataset.schema_.structures)
@@ -193,7 +201,8 @@ def _new_record(job: FoldJob, measured: Measured) -> RunRecord:
 
 
 def _finish(job: FoldJob, state: TrainState, record: RunRecord) -> RunRecord:
-    """Write the weights, then say so in the record, then draw the run."""
+    """Write the weights (their average, where one is kept), then say so in the record, then draw the run."""
+    exchange(state.network, state.average)  # the state is saved already
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.network.state_dict().items()}
     write_bytes(job.place / "weights.safetensors", save(weights))
     measured = record.measured.model_copy(update={"parts": state.parts})

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from autolv.schema.record import Record
 
@@ -38,6 +38,7 @@ class Network(Record):
     ``strides[0]`` is all ones; ``strides[s]`` is the downsampling on entering stage s. ``blocks`` counts the convolutions
     (residual V-Net: those of the residual stage) per encoder stage, ``decoder_blocks`` per decoder stage (one fewer).
     ``heads`` is the number of deep-supervision outputs, finest first (the lowest decoder stage has none).
+    ``in_channels`` of a 2D network is an odd number of neighbouring slices, of which the middle one is segmented.
     """
 
     architecture: str
@@ -55,6 +56,11 @@ class Network(Record):
     def dimensions(self) -> int:
         """2 or 3."""
         return len(self.patch)
+
+    @property
+    def neighbours(self) -> int:
+        """How many slices on either side a 2D network sees beside the one that it segments."""
+        return self.in_channels // 2 if self.dimensions == 2 else 0
 
     @property
     def stages(self) -> int:
@@ -78,6 +84,8 @@ class Network(Record):
             )
         if self.dimensions not in (2, 3) or any(len(k) != self.dimensions for k in (*self.kernels, *self.strides)):
             raise ValueError("patch, kernels and strides must have two axes or three")
+        if self.in_channels < 1 or self.in_channels % 2 == 0 or (self.dimensions == 3 and self.in_channels > 1):
+            raise ValueError("in_channels must be odd (2D: neighbouring slices), and 1 in 3D")
         if any(p % d for p, d in zip(self.patch, self.downsampling, strict=True)):
             raise ValueError(f"patch {self.patch} must be a multiple of the downsampling {self.downsampling}")
         if not 1 <= self.heads <= max(1, n - 1):
@@ -89,6 +97,8 @@ class Training(Record):
     """How a configuration is trained. ``epochs`` x ``iterations_per_epoch`` steps unless a time budget is given.
 
     ``heart_fraction`` of the patches are placed about the heart, the others anywhere in the field of view.
+    ``weight_average`` is the decay per iteration of the exponential moving average of the weights that is kept as the
+    result; 0 keeps the last weights.
     """
 
     batch_size: int
@@ -108,6 +118,7 @@ class Training(Record):
     iterations_per_epoch: int
     expected_memory_gb: float
     expected_minutes: float
+    weight_average: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
 class Configuration(Record):

@@ -13,6 +13,7 @@ from autolv.core.errors import Interrupted, TrainingError
 from autolv.runtime.device import autocast, memory_format
 from autolv.runtime.memory import is_out_of_memory, release_cached
 from autolv.schema.plan import Training
+from autolv.training.average import update_average
 from autolv.training.sampler import Batch
 from autolv.training.schedule import learning_rate
 from autolv.training.state import TrainState
@@ -123,6 +124,8 @@ def fit(
                 f"{', '.join(sorted(set(batch.cases)))}; the state saved last is kept.",
                 remedy="Look at these images; then try --precision float32, or a lower learning rate in the plan.",
             )
+        if state.average:
+            update_average(state.average, state.network, training.weight_average, state.iteration)
         state.iteration += 1
         state.loss_sum += value
         if state.iteration % pace.per_epoch == 0 or state.iteration == pace.total:

@@ -34,7 +34,7 @@ class TrainingCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """``images`` (n, 1, *patch) float32, ``labels`` (n, *patch) int64, and the cases they came from."""
+    """``images`` (n, channels, *patch) float32, ``labels`` (n, *patch) int64, and the cases they came from."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -55,6 +55,7 @@ class Sampler:
             raise ValueError("a sampler needs at least one case")
         self._cases = tuple(cases)
         self._patch = network.patch
+        self._beside = network.neighbours
         self._training = training
         self._seed = seed
         self._gather = oversize(network.patch, training.augmentation)
@@ -78,13 +79,13 @@ class Sampler:
             number, z = self._items[self._order(position // len(self._items))[position % len(self._items)]]
             case = self._cases[number]
             start = self._start(case, z, rng)
-            images.append(gather(case.image, start, self._gather_3d))
+            images.append(gather_with_neighbours(case.image, start, self._gather_3d, self._beside))
             labels.append(gather(case.labels, start, self._gather_3d))
             names.append(case.case)
         dims = len(self._patch)
         image_batch, label_batch = torch.stack(images), torch.stack(labels)  # (n, z, Y, X)
         if dims == 2:
-            label_batch = label_batch[:, 0]  # (n, Y, X); the image's z of 1 serves as its channel
+            label_batch = label_batch[:, 0]  # (n, Y, X); the image's z, its neighbouring slices, serves as its channels
         else:
             image_batch = image_batch[:, None]  # (n, 1, z, Y, X)
         parameters = draw(self._training.augmentation, n, rng, mirror=self._training.mirror)
@@ -130,6 +131,13 @@ def gather(array: torch.Tensor, start: tuple[int, int, int], size: tuple[int, in
     return window
 
 
+def gather_with_neighbours(
+    image: torch.Tensor, start: tuple[int, int, int], size: tuple[int, int, int], neighbours: int
+) -> torch.Tensor:
+    """Return the window of ``size`` at ``start`` with ``neighbours`` more slices on either side."""
+    return gather(image, (start[0] - neighbours, *start[1:]), (size[0] + 2 * neighbours, *size[1:]))
+
+
 def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Batch]:
     """Return a fixed set of unaugmented patches about the hearts of ``cases``, to watch a run by.
 
@@ -152,11 +160,13 @@ def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Bat
         corners = [(z, *(round((low + high - s) / 2) for (low, high), s in zip(box[1:], size[1:], strict=True)))
                    for z in depths]  # fmt: skip
         triple = (size[0], size[1], size[2])
-        images = torch.stack([gather(case.image, (c[0], c[1], c[2]), triple) for c in corners])
+        images = torch.stack(
+            [gather_with_neighbours(case.image, (c[0], c[1], c[2]), triple, network.neighbours) for c in corners]
+        )
         labels = torch.stack([gather(case.labels, (c[0], c[1], c[2]), triple) for c in corners]).long()
         batches.append(
             Batch(
-                images=images if flat else images[:, None],  # (n, 1, y, x) or (n, 1, z, y, x)
+                images=images if flat else images[:, None],  # (n, channels, y, x) or (n, 1, z, y, x)
                 labels=labels[:, 0] if flat else labels,
                 cases=(case.case,) * len(corners),
             )

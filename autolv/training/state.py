@@ -28,7 +28,8 @@ class TrainState:
     ``iteration`` counts finished iterations; the batch of an iteration depends on its number alone, so this is also the
     position in the data. ``loss_sum``, ``epoch_seconds`` and ``data_seconds`` (of these, those spent on getting batches)
     belong to the epoch under way. ``parts`` is in how many parts a batch goes through the network, more than one where
-    memory has run out.
+    memory has run out. ``average`` is the moving average of the weights, in the order of ``network.parameters()``; empty
+    where none is kept.
     """
 
     network: torch.nn.Module
@@ -39,6 +40,7 @@ class TrainState:
     data_seconds: float = 0.0
     seconds: float = 0.0
     parts: int = 1
+    average: list[torch.Tensor] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -54,6 +56,7 @@ class TrainState:
                 "data_seconds": self.data_seconds,
                 "seconds": self.seconds,
                 "parts": self.parts,
+                "average": self.average,
                 "history": self.history,
             },
             buffer,
@@ -80,6 +83,7 @@ class TrainState:
                 saved: dict[str, Any] = torch.load(_whole(candidate), map_location="cpu", weights_only=True)
                 self.network.load_state_dict(saved["network"])
                 self.optimiser.load_state_dict(saved["optimiser"])
+                self._take_average(saved.get("average", []))
             except Exception as error:  # noqa: BLE001 - torch raises many kinds for a file of another network
                 _log.warning("%s cannot be read (%s); trying the state before it.", candidate, type(error).__name__)
                 continue
@@ -96,6 +100,11 @@ class TrainState:
                 f"neither {path} nor the state before it can be read.", remedy="Train the fold anew with --overwrite."
             )
         return False
+
+    @torch.no_grad()
+    def _take_average(self, saved: list[torch.Tensor]) -> None:
+        for mine, theirs in zip(self.average, saved, strict=True):
+            mine.copy_(theirs)
 
 
 def _whole(path: Path) -> io.BytesIO:
