@@ -92,7 +92,7 @@ def _changed(configuration: Configuration, changes: list[str], iterations: int) 
         if last not in block:
             raise SystemExit(f"{path} is not in the configuration.")
         block[last] = json.loads(value)
-    return Configuration.model_validate(data)
+    return Configuration.model_validate_json(json.dumps(data))
 
 
 def _row(name: str, changes: str, place: Path) -> dict[str, str | int | float]:
