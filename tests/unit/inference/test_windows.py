@@ -211,3 +211,20 @@ def test_the_gpu_says_what_the_cpu_says(dimensions: int, patch: tuple[int, ...],
     np.testing.assert_allclose(found, expected, atol=2e-2)  # TF32 convolutions
     few = predict_logits(network, image, plan, device="cuda", mirror_axes=(-1,), batch_size=3)
     np.testing.assert_allclose(few, found, atol=2e-2)
+
+
+class Neighbours(torch.nn.Module):
+    """Says the difference of the slices above and below, and the middle one."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (torch.cat([x[:, 2:] - x[:, :1], x[:, 1:2], x[:, :1], x[:, 2:]], dim=1),)
+
+
+@pytest.mark.parametrize("shape", [(5, 37, 50), (1, 9, 40)])
+def test_a_network_of_three_slices_sees_those_on_either_side(shape: tuple[int, int, int], network_plan: Plans) -> None:
+    plan = network_plan(2, (16, 16)).model_copy(update={"in_channels": 3})
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    logits = predict_logits(Neighbours().eval(), image, plan)
+    below = np.concatenate([np.zeros_like(image[:1]), image[:-1]])  # the mean, where there is no slice
+    above = np.concatenate([image[1:], np.zeros_like(image[:1])])
+    np.testing.assert_allclose(logits, np.stack([above - below, image, below, above]), atol=1e-5)

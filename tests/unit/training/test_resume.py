@@ -15,6 +15,7 @@ from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.networks import build_network
 from autolv.schema.plan import Network, Training
+from autolv.training.average import averaged_from
 from autolv.training.loop import Pace, fit, monitor_dice
 from autolv.training.sampler import Sampler, TrainingCase, monitor_patches
 from autolv.training.state import TrainState, make_optimiser
@@ -33,7 +34,7 @@ def _training(optimiser: Literal["adamw", "sgd"]) -> Training:
         batch_size=3, loss="dice_ce", deep_supervision_weights=(2 / 3, 1 / 3), optimiser=optimiser, learning_rate=0.01,
         weight_decay=0.01, momentum=0.9, warmup_fraction=0.3, schedule="cosine", gradient_clip=1.0,
         augmentation="vendor-robust", mirror=True, heart_fraction=0.67, epochs=3, iterations_per_epoch=_PER_EPOCH,
-        expected_memory_gb=1.0, expected_minutes=1.0,
+        expected_memory_gb=1.0, expected_minutes=1.0, weight_average=0.9,
     )  # fmt: skip
 
 
@@ -55,7 +56,9 @@ class _Process:
         cases = [_case("a", 3, seed=1), _case("b", 4, seed=2)]
         network = build_network(_NETWORK)
         self.training = _training(optimiser)
-        self.state = TrainState(network=network, optimiser=make_optimiser(network, self.training))
+        self.state = TrainState(
+            network=network, optimiser=make_optimiser(network, self.training), average=averaged_from(network)
+        )
         self._sampler = Sampler(cases, _NETWORK, self.training, seed=5)
         self._watched = monitor_patches([_case("c", 3, seed=3)], _NETWORK)
 
@@ -108,4 +111,7 @@ def test_a_resumed_run_ends_bit_equal(tmp_path: Path, optimiser: Literal["adamw"
 
 def _equal(one: TrainState, other: TrainState) -> bool:
     weights = zip(one.network.state_dict().items(), other.network.state_dict().items(), strict=True)
-    return all(name == same and torch.equal(a, b) for (name, a), (same, b) in weights)
+    averages = zip(one.average, other.average, strict=True)
+    return all(name == same and torch.equal(a, b) for (name, a), (same, b) in weights) and all(
+        torch.equal(a, b) for a, b in averages
+    )

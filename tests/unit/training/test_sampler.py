@@ -110,3 +110,17 @@ def test_monitor_slices_reach_from_one_end_of_the_heart_to_the_other() -> None:
     assert len(seen) == 40
     counts = [seen.count(float(z)) for z in range(10)]
     assert min(counts) >= 2 and max(counts) <= 6  # four of each, about
+
+
+def test_neighbouring_slices_become_channels_and_labels_are_the_middle_one() -> None:
+    image = torch.arange(1.0, 5.0).reshape(4, 1, 1).expand(4, 20, 20).clone()  # slice z holds z + 1
+    labels = (image > 0).to(torch.uint8) * torch.arange(4, dtype=torch.uint8).reshape(4, 1, 1)
+    case = TrainingCase(case="a", patient="a", image=image, labels=labels, heart_box=((0, 4), (8, 12), (8, 12)))
+    network = _network((8, 8)).model_copy(update={"in_channels": 3})
+    batch = Sampler([case], network, _training(batch=4), seed=0).batch(0)
+    assert batch.images.shape == (4, 3, 8, 8) and batch.labels.shape == (4, 8, 8)
+    found = sorted((int(batch.labels[n, 0, 0]), batch.images[n, :, 0, 0].tolist()) for n in range(4))
+    # beyond the stack lies the mean
+    assert found == [(0, [0.0, 1.0, 2.0]), (1, [1.0, 2.0, 3.0]), (2, [2.0, 3.0, 4.0]), (3, [3.0, 4.0, 0.0])]
+    (watched,) = monitor_patches([case], network)
+    assert torch.equal(watched.images[:, 1, 4, 4], watched.labels[:, 4, 4] + 1.0)
