@@ -40,7 +40,7 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
     n, depth = len(labels), patch[0] if len(patch) == 3 else 1
     in_plane = labels.shape[-2:]
     stacks, stack_labels = images.reshape(n, images.shape[1] * depth, *in_plane), labels.reshape(n, depth, *in_plane)
-    if depth > 1 and (parameters.slice_shift_px != 0).any():
+    if stacks.shape[1] > 1 and (parameters.slice_shift_px != 0).any():
         stacks, stack_labels = _shifted(stacks, stack_labels, parameters)
     moved, moved_labels = move(stacks, stack_labels, parameters, (patch[-2], patch[-1]))
     for active, values, transform in _steps(parameters):

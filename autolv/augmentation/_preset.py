@@ -65,7 +65,7 @@ class Preset:
         gamma_inverted: exponent on the inverted intensities, mean and standard deviation kept.
         gamma: exponent on the intensities, mean and standard deviation kept.
         orientation_probability: of a turn by a random multiple of a quarter turn on top.
-        slice_shift_px: standard deviation of the displacement of the slices of a stack against one another (3D only).
+        slice_shift_px: standard deviation of the displacement of the slices of a stack against one another.
         brightness_shift: added to the intensities.
         tone_bend: standard deviation of the log slopes of a broken line that maps the intensities.
         bias_strength: standard deviation of the log of a smooth field that multiplies the magnitudes.

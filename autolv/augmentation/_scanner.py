@@ -80,15 +80,18 @@ def add_ghosts(images: Tensor, strength: Tensor, copies: Tensor) -> Tensor:
 def shift_slices(images: Tensor, labels: Tensor, sd_px: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
     """Displace each slice of image and labels alike by whole pixels of standard deviation ``sd_px`` (k,) along y and x.
 
-    What comes in from beyond the border is 0: the mean of a normalised image, and background.
+    ``labels`` may hold the middle slices only, of image (k, z, y, x). What comes in from beyond the border is 0: the
+    mean of a normalised image, and background.
     """
+    beside = (images.shape[1] - labels.shape[1]) // 2
     new_images, new_labels = torch.zeros_like(images), torch.zeros_like(labels)
     for number, (sd, start) in enumerate(zip(sd_px.tolist(), seed.tolist(), strict=True)):
         offsets = (_normal((images.shape[1], 2), start) * sd).round().long().tolist()
         for z, (dy, dx) in enumerate(offsets):
             (to_y, from_y), (to_x, from_x) = (_overlap(d, n) for d, n in zip((dy, dx), images.shape[-2:], strict=True))
             new_images[number, z, to_y, to_x] = images[number, z, from_y, from_x]
-            new_labels[number, z, to_y, to_x] = labels[number, z, from_y, from_x]
+            if beside <= z < images.shape[1] - beside:
+                new_labels[number, z - beside, to_y, to_x] = labels[number, z - beside, from_y, from_x]
     return new_images, new_labels
 
 

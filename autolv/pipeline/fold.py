@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -29,6 +30,7 @@ from autolv.pipeline.versions import versions
 from autolv.reporting.figures import progress_figure
 from autolv.reporting.patches import patches_figure
 from autolv.runtime.device import prepare, resolve_device
+from autolv.runtime.memory import fits_beside_training
 from autolv.schema.plan import Configuration
 from autolv.schema.record import write_bytes, write_record, write_text
 from autolv.schema.results import Measured, RunRecord
@@ -62,7 +64,7 @@ def train_fold(
         return network, record
     training = job.configuration.training
     loss = _loss(job.configuration)
-    sampler = Sampler(_cases(job.train_cases), job.configuration.network, training, seed=seed_of(job))
+    sampler = Sampler(_on(device, _cases(job.train_cases)), job.configuration.network, training, seed=seed_of(job))
     if record is None:
         measured = measure(job, network, sampler, loss, device, threads, begin)
         record = _new_record(job, measured)
@@ -107,8 +109,8 @@ def _draw_patches(job: FoldJob, sampler: Sampler) -> None:
     """Draw the first patches as the network gets them, so that a wrong transform is seen."""
     batches = [sampler.batch(number) for number in range(math.ceil(_PATCHES / job.configuration.training.batch_size))]
     middle = job.configuration.network.neighbours
-    images = torch.cat([batch.images[:, middle] for batch in batches])[:_PATCHES]  # (n, y, x) or (n, z, y, x)
-    labels = torch.cat([batch.labels for batch in batches])[:_PATCHES]
+    images = torch.cat([batch.images[:, middle].cpu() for batch in batches])[:_PATCHES]  # (n, y, x) or (n, z, y, x)
+    labels = torch.cat([batch.labels.cpu() for batch in batches])[:_PATCHES]
     names = [name for batch in batches for name in batch.cases][:_PATCHES]
     patches_figure(images.numpy(), labels.numpy(), names, job.place / "patches.png", job.dataset.schema_.structures)
 
@@ -161,6 +163,13 @@ def _cases(cases: Sequence[StoredCase]) -> list[TrainingCase]:
         )
         for stored in cases
     ]
+
+
+def _on(device: torch.device, cases: list[TrainingCase]) -> list[TrainingCase]:
+    """Return ``cases`` on ``device`` where there is room beside the training, so that patches are made there."""
+    if not fits_beside_training(device, sum(case.image.nbytes + case.labels.nbytes for case in cases)):
+        return cases
+    return [replace(case, image=case.image.to(device), labels=case.labels.to(device)) for case in cases]
 
 
 def _discard_old(place: Path) -> None:

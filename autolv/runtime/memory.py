@@ -1,9 +1,10 @@
-"""Whether an error means that memory ran out, and giving back what is cached."""
+"""Whether memory ran out, giving back what is cached, and whether data may stay on a device."""
 
 from __future__ import annotations
 
 import torch
 
+_SHARE_FOR_DATA = 0.3  # of the free memory; activations need the rest
 _SAID_BY_TORCH = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -15,6 +16,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID_BY_TORCH)
+
+
+def fits_beside_training(device: torch.device, size: int) -> bool:
+    """Return whether ``size`` bytes of training data may stay on ``device``: a GPU that has several times that free."""
+    return device.type == "cuda" and size <= _SHARE_FOR_DATA * torch.cuda.mem_get_info(device)[0]
 
 
 def release_cached(device: torch.device) -> None:

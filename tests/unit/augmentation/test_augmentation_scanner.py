@@ -127,6 +127,15 @@ def test_a_shift_beyond_the_slice_leaves_it_empty() -> None:
     assert not moved.any() and not labels.any()
 
 
+def test_the_label_of_a_middle_slice_moves_with_it() -> None:
+    images = _image(1, 3, 20, 20)
+    labels = (images > 1).to(torch.uint8)
+    moved, moved_labels = scanner.shift_slices(images, labels, torch.tensor([2.0]), torch.tensor([9]))
+    same, middle = scanner.shift_slices(images, labels[:, 1:2], torch.tensor([2.0]), torch.tensor([9]))
+    assert torch.equal(same, moved) and torch.equal(middle, moved_labels[:, 1:2])
+    assert not torch.equal(middle, labels[:, 1:2])
+
+
 def test_apply_shifts_stacks_but_not_single_slices() -> None:
     shift = dataclasses.replace(Parameters.neutral(2), slice_shift_px=np.array([0.0, 2.0]))
     images, labels = _image(2, 1, 4, 24, 24), torch.ones(2, 4, 24, 24, dtype=torch.uint8)

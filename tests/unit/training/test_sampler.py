@@ -124,3 +124,17 @@ def test_neighbouring_slices_become_channels_and_labels_are_the_middle_one() -> 
     assert found == [(0, [0.0, 1.0, 2.0]), (1, [1.0, 2.0, 3.0]), (2, [2.0, 3.0, 4.0]), (3, [3.0, 4.0, 0.0])]
     (watched,) = monitor_patches([case], network)
     assert torch.equal(watched.images[:, 1, 4, 4], watched.labels[:, 4, 4] + 1.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_batches_made_on_a_gpu_are_those_made_on_the_cpu() -> None:
+    case = _case("a", (6, 60, 60), 1.0)
+    case = dataclasses.replace(case, image=torch.randn((6, 60, 60), generator=torch.Generator().manual_seed(1)))
+    moved = dataclasses.replace(case, image=case.image.cuda(), labels=case.labels.cuda())
+    here, there = (Sampler([c], _network((32, 32)), _training("vendor-robust"), seed=3) for c in (case, moved))
+    for iteration in range(10):
+        one, other = here.batch(iteration), there.batch(iteration)
+        assert other.images.is_cuda
+        torch.testing.assert_close(other.images.cpu(), one.images, atol=1e-3, rtol=1e-3)
+        assert (other.labels.cpu() != one.labels).float().mean() < 1e-3  # ties at boundaries may fall otherwise
