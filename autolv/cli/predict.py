@@ -51,6 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         help="average over in-plane mirrorings: four times the work (default: auto, the way the model was scored)",
     )
+    parser.add_argument(
+        "--whole-field", action="store_true", help="predict all of each image, not about the heart, found first"
+    )
     parser.add_argument("--no-postprocessing", action="store_true", help="leave the networks' labels as they are")
     parser.add_argument("--skip-existing", action="store_true", help="keep results that are there")
     add_overwrite(parser, "replace results that are there")
@@ -107,6 +110,7 @@ def _predict(args: argparse.Namespace) -> None:
         save_probabilities=args.save_probabilities,
         mirror=args.mirror,
         postprocess=not args.no_postprocessing,
+        whole_field=args.whole_field,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
     )

@@ -54,11 +54,13 @@ def predict_case(
     precision: str = "float32",
     channels_last: bool = False,
     mirror_axes: tuple[int, ...] = (),
+    locate: bool = True,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Return labels, uint8 (z, y, x), and probabilities, float32 (classes, z, y, x), of a frame by one network.
 
     Both lie on the frame's own canonical grid, without post-processing. ``network`` is in evaluation mode, on
-    ``device`` and in the layout that ``channels_last`` says. Raises ``DataError`` for an image that is constant or not
+    ``device`` and in the layout that ``channels_last`` says. With ``locate`` it predicts about the heart where it finds
+    it (see ``predict_logits``). Raises ``DataError`` for an image that is constant or not
     finite.
     """
     image, grid = preprocess_image(_frame(volume.array, volume.geometry), configuration.preprocessing)
@@ -70,6 +72,7 @@ def predict_case(
         precision=precision,
         channels_last=channels_last,
         mirror_axes=mirror_axes,
+        locate=locate,
     )
     probabilities = restore_logits(logits, grid)
     return most_probable(probabilities), probabilities
@@ -95,6 +98,7 @@ class Predictor:
         channels_last: bool = False,
         mirror_axes: tuple[int, ...] = (),
         postprocess: bool = True,
+        whole_field: bool = False,
     ) -> None:
         """Take ``networks`` in evaluation mode, on ``device`` and in the layout that ``channels_last`` says."""
         if not networks:
@@ -104,6 +108,7 @@ class Predictor:
         self._precision = precision
         self._channels_last = channels_last
         self._mirror_axes = mirror_axes
+        self._locate = best.located and not whole_field
         self._steps = best.postprocessing if postprocess else ()
         self._networks: dict[str, list[torch.nn.Module]] = {}
         for member, network in networks:
@@ -121,12 +126,14 @@ class Predictor:
         folds: Sequence[int] | None = None,
         mirror: Mirror | str = "auto",
         postprocess: bool = True,
+        whole_field: bool = False,
     ) -> Predictor:
         """Return the predictor of a model folder, or of those members that ``configurations`` and ``folds`` name.
 
         ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``precision`` ``None`` is the one in which the
         model was scored. ``mirror="on"`` averages each network over in-plane mirrorings, which takes four passes for
-        one; ``auto`` is ``off``, the way the model was scored. Raises ``ModelError`` if the folder is not a whole model
+        one; ``auto`` is ``off``, the way the model was scored. ``whole_field`` predicts all of each
+        image, where the model would look for the heart first. Raises ``ModelError`` if the folder is not a whole model
         or has no such member, or if mirroring is asked of networks that were trained without it.
         """
         folder = Path(model_folder)
@@ -156,6 +163,7 @@ class Predictor:
             channels_last=channels_last,
             mirror_axes=_mirror_axes(mirror, [best.configurations[member.configuration] for member in members]),
             postprocess=postprocess,
+            whole_field=whole_field,
         )
 
     @property
@@ -248,6 +256,7 @@ class Predictor:
                 precision=self._precision,
                 channels_last=self._channels_last,
                 mirror_axes=self._mirror_axes,
+                locate=self._locate,
             )
             yield restore_logits(logits, grid)
 

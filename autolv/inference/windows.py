@@ -16,11 +16,13 @@ import torch
 from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 
+from autolv.inference.locate import coarse_slices, find_heart, reaches_border, window_about
 from autolv.ops.tiling import gaussian_window, window_starts
 from autolv.runtime.device import autocast, memory_format
 from autolv.schema.plan import Network
 
 _PAD_VALUE = 0.0  # the image's mean after normalisation; training fills the outside of the image with the same
+_SURE = 20.0  # the logit of background where no window lies
 _DEVICE_BATCH = {2: 64, 3: 4}  # windows per pass on an accelerator, for 2D and 3D networks
 
 Region = tuple[slice, slice, slice]
@@ -38,6 +40,7 @@ def predict_logits(
     batch_size: int | None = None,
     mirror_axes: tuple[int, ...] = (),
     step: float = 0.5,
+    locate: bool = False,
 ) -> NDArray[np.float32]:
     """Return the logits, float32 (classes, z, y, x), of a preprocessed ``image``, (z, y, x).
 
@@ -45,6 +48,10 @@ def predict_logits(
     patch. A network that takes neighbouring slices as channels gets the mean of the image for those that are not there.
     ``mirror_axes`` are of -2 (y) and -1 (x): the logits are averaged over all combinations of them. An image
     smaller than the patch is padded with its mean on both sides, and cut back.
+
+    With ``locate`` the heart is looked for in a few slices first, and each slice (2D networks) or stack is predicted by
+    one window about it; what lies outside is background. Where the place is not sure, or what is found reaches the
+    border of the window, the whole field is predicted.
 
     ``batch_size`` is the largest number of windows in one pass. On the CPU a pass never holds windows of two slices
     (2D networks), so a slice's logits do not depend on the others. ``None`` means, on the CPU, all windows of a slice
@@ -66,23 +73,63 @@ def predict_logits(
             kwargs={"value": _PAD_VALUE},
             return_slicer=True,
         )  # at least the patch, and where the image lies in it
-        planes = _regions(padded.shape, plan.patch, step)
         forward = _forward(network, plan.dimensions, where, precision, channels_last=channels_last, mirrors=mirror_axes)
         seen = torch.nn.functional.pad(padded, (0, 0, 0, 0, plan.neighbours, plan.neighbours), value=_PAD_VALUE)
-        logits = _blend(forward, padded.shape, seen, planes, plan, _batches(planes, plan.dimensions, where, batch_size))
+
+        def logits_of(planes: list[list[Region]]) -> torch.Tensor:
+            batches = _batches(planes, plan.dimensions, where, batch_size)
+            return _blend(forward, padded.shape, seen, planes, plan, batches)
+
+        in_plane = tuple(window_starts(n, w, step) for n, w in zip(padded.shape[1:], plan.patch[-2:], strict=True))
+        logits = _about_heart(logits_of, padded.shape, plan, step) if locate and _many(in_plane) else None
+        if logits is None:
+            logits = logits_of(_regions(padded.shape, plan.patch, step, in_plane))
         return np.ascontiguousarray(logits[(slice(None), *inside)].cpu().numpy())
 
 
-def _regions(shape: Sequence[int], patch: Sequence[int], step: float) -> list[list[Region]]:
-    """Return the windows as regions of the (z, y, x) image: one list per slice for 2D, one list in all for 3D."""
-    in_plane = [window_starts(n, w, step) for n, w in zip(shape[1:], patch[-2:], strict=True)]
+def _many(in_plane: tuple[tuple[int, ...], ...]) -> bool:
+    return any(len(starts) > 1 for starts in in_plane)
+
+
+def _about_heart(
+    logits_of: Callable[[list[list[Region]]], torch.Tensor], shape: Sequence[int], plan: Network, step: float
+) -> torch.Tensor | None:
+    """Return the logits of one window about the heart, background outside; ``None`` where the heart is not sure."""
+    window = plan.patch[-2:]
+    apart = tuple(window_starts(n, w, 1.0) for n, w in zip(shape[1:], window, strict=True))
+    slices = coarse_slices(shape[0]) if plan.dimensions == 2 else range(shape[0])
+    coarse = logits_of(_regions(shape, plan.patch, step, apart, slices))
+    found = find_heart(coarse[:, list(slices)].argmax(0).to(torch.uint8).cpu().numpy(), window)
+    if found is None:
+        return None
+    start = window_about(found, shape[1:], window)
+    logits = logits_of(_regions(shape, plan.patch, step, ((start[0],), (start[1],))))
+    outside = torch.ones(shape[1:], dtype=torch.bool, device=logits.device)
+    outside[start[0] : start[0] + window[0], start[1] : start[1] + window[1]] = False
+    logits[0, :, outside] = _SURE
+    if reaches_border(logits.argmax(0).to(torch.uint8).cpu().numpy(), start, window):
+        return None
+    return logits
+
+
+def _regions(
+    shape: Sequence[int],
+    patch: Sequence[int],
+    step: float,
+    in_plane: tuple[tuple[int, ...], ...],
+    slices: Sequence[int] | None = None,
+) -> list[list[Region]]:
+    """Return the windows that begin at ``in_plane`` (y, x), as regions of the (z, y, x) image.
+
+    One list per slice for 2D, of all ``slices`` or those given; one list in all for 3D.
+    """
     height, width = patch[-2:]
 
     def plane(z: slice) -> list[Region]:
         return [(z, slice(y, y + height), slice(x, x + width)) for y, x in product(*in_plane)]
 
     if len(patch) == 2:
-        return [plane(slice(z, z + 1)) for z in range(shape[0])]
+        return [plane(slice(z, z + 1)) for z in (range(shape[0]) if slices is None else slices)]
     return [[r for z in window_starts(shape[0], patch[0], step) for r in plane(slice(z, z + patch[0]))]]
 
 
@@ -156,7 +203,7 @@ def _blend(
         for region, logits in zip(batch, forward(_gather(image, batch, plan.neighbours)), strict=True):
             total[(slice(None), *region)] += logits * weight
             weights[region] += weight
-    return total.div_(weights)
+    return total.div_(weights.clamp_min_(torch.finfo(weights.dtype).tiny))  # 0 where no window was asked for
 
 
 def _gather(image: torch.Tensor, regions: Sequence[Region], neighbours: int) -> torch.Tensor:

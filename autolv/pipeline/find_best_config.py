@@ -70,6 +70,7 @@ def find_best_config(
         labels=record.labels,
         structures=record.schema_.structures,
         precision=common_precision(members),  # type: ignore[arg-type]
+        located=all(fold.record.located for fold in members),
         configurations={name: trained[name][0].record.configuration for name in chosen},
         members=tuple(describe_member(fold.configuration, fold.number, fold.weights) for fold in members),
         postprocessing=steps.steps,

@@ -206,6 +206,7 @@ def _new_record(job: FoldJob, measured: Measured) -> RunRecord:
         measured=measured,
         status="training",
         minutes=0.0,
+        located=True,
     )
 
 

@@ -90,6 +90,7 @@ def assemble_model(
         labels=record.labels,
         structures=record.structures,
         precision=common_precision(chosen),  # type: ignore[arg-type]
+        located=all(fold.record.located for fold in chosen),
         configurations={configuration: record.configuration},
         members=tuple(describe_member(configuration, fold.number, fold.weights) for fold in chosen),
         postprocessing=(),

@@ -45,6 +45,7 @@ def predict(
     save_probabilities: bool = False,
     mirror: str = "auto",
     postprocess: bool = True,
+    whole_field: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
 ) -> tuple[PredictionStatus, ...]:
@@ -69,6 +70,7 @@ def predict(
         folds=folds,
         mirror=mirror,
         postprocess=postprocess,
+        whole_field=whole_field,
     )
     members = _members(folder, predictor.best, configuration, folds)
     name = _model_name(predictor.best, members)

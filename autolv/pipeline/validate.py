@@ -71,6 +71,7 @@ def _predict_and_score(
         device=next(network.parameters()).device,
         precision=record.measured.precision,
         channels_last=record.measured.channels_last,
+        locate=record.located,
     )
     write_labels(target / f"{case.case}{dataset.file_ending}", schema.to_file(labels), like=image_file)
     write_probabilities(target / f"{case.case}.npz", probabilities)

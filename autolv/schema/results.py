@@ -64,7 +64,10 @@ def _with_data_among_choices(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class RunRecord(Record):
-    """``run.json`` of a fold: what was asked, on what data, by which versions, what was measured, how it ended."""
+    """``run.json`` of a fold: what was asked, on what data, by which versions, what was measured, how it ended.
+
+    ``located``: the validation patients are predicted about the heart, found first, and not over the whole field.
+    """
 
     MIGRATIONS: ClassVar[Mapping[int, Migration]] = {1: _with_data_among_choices}
     version: Literal[2] = 2
@@ -81,6 +84,7 @@ class RunRecord(Record):
     measured: Measured
     status: Literal["training", "trained", "validated"]
     minutes: float
+    located: bool = False
 
 
 class StructureMetrics(Record):
@@ -196,6 +200,7 @@ class BestConfig(Record):
     labels: dict[str, int]
     structures: tuple[str, ...]
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # the one in which the members were scored
+    located: bool = False  # whether they were scored about the heart, found first, or over the whole field
     configurations: dict[str, Configuration]  # those chosen
     members: tuple[Member, ...]
     postprocessing: tuple[Step, ...]
