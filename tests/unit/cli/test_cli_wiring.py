@@ -48,12 +48,12 @@ CASES = {
         },
     ),
     "predict": (
-        "-i IN -o OUT -d D -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing "
+        "-i IN -o OUT -d D -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing --whole-field "
         "--skip-existing --overwrite --device cpu --workers 1 --root ROOT",
         {
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": None, "run": "long",
             "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
-            "save_probabilities": True, "mirror": "on", "postprocess": False, "overwrite": True, "skip_existing": True,
+            "save_probabilities": True, "mirror": "on", "postprocess": False, "whole_field": True, "overwrite": True, "skip_existing": True,
         },
     ),
     "evaluate": (
