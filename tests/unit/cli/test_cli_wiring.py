@@ -53,7 +53,8 @@ CASES = {
         {
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": None, "run": "long",
             "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
-            "save_probabilities": True, "mirror": "on", "postprocess": False, "whole_field": True, "overwrite": True, "skip_existing": True,
+            "save_probabilities": True, "mirror": "on", "postprocess": False, "whole_field": True, "overwrite": True,
+            "skip_existing": True,
         },
     ),
     "evaluate": (
