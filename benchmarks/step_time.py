@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -21,29 +21,16 @@ import torch
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.networks import build_network
-from autolv.planning.cost import network_cost
+from autolv.planning.budget import step_flops
 from autolv.runtime.device import device_name, prepare, resolve_device
+from autolv.runtime.rates import matmul_rates
 from autolv.schema.plan import Configuration, Plan
 from autolv.schema.record import read_record
 from autolv.training.sampler import Batch
-from autolv.training.trial import run_trial
+from autolv.training.trial import candidates, run_trial
 
 
-def matmul_gflops(device: torch.device, dtype: torch.dtype, n: int = 2048) -> float:
-    """Return the rate of an n x n matrix product in GFLOP/s, the best of five."""
-    a = torch.randn(n, n, device=device).to(dtype)
-    a @ a
-    seconds = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        a @ a
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - begin)
-    return 2 * n**3 / min(seconds) / 1e9
-
-
-def measure(configuration: Configuration, device: torch.device, compile_mode: str) -> None:
+def measure(configuration: Configuration, device: torch.device, rates: Mapping[str, float], compile_mode: str) -> None:
     """Print the seconds per step of a configuration, each way, and the peak memory on a GPU."""
     network, training = configuration.network, configuration.training
     torch.manual_seed(0)
@@ -57,13 +44,16 @@ def measure(configuration: Configuration, device: torch.device, compile_mode: st
         torch.cuda.reset_peak_memory_stats(device)
     way, times = run_trial(
         build_network(network).train().to(device), batch, loss, training,
-        device=device, precision="auto", compile_mode=compile_mode, seconds_ahead=1e9,
+        device=device, ways=candidates(device, rates, precision="auto", layout="auto"), compile_mode=compile_mode,
     )  # fmt: skip
-    gflop = 3 * network_cost(network).forward_flops * training.batch_size / 1e9  # backward costs twice the forward
+    gflop = step_flops(network, training.batch_size) / 1e9
     print(f"{configuration.name}: batch {training.batch_size} of {network.patch}, {gflop:.0f} GFLOP per step")
     for name, seconds in sorted(times.items(), key=lambda item: item[1]):
         mark = "*" if name == way.name else " "
-        print(f"  {mark} {name:34s} {seconds:8.4f} s  {gflop / seconds:8.0f} GFLOP/s")
+        print(
+            f"  {mark} {name:34s} {seconds:8.4f} s  {gflop / seconds:8.0f} GFLOP/s  "
+            f"{gflop / seconds / max(rates.values()):.2f} of the matmul rate"
+        )
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device) / 2**30
         print(f"    peak memory {peak:.2f} GiB over all ways, expected {training.expected_memory_gb:.2f}")
@@ -80,11 +70,12 @@ def main() -> None:
     device = resolve_device(args.device)
     threads = prepare(device)
     print(f"{device_name(device)}, {threads} threads, torch {torch.__version__}")
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        print(f"  matmul 2048 {dtype}: {matmul_gflops(device, dtype):.0f} GFLOP/s")
+    rates = matmul_rates(device)
+    for precision, rate in rates.items():
+        print(f"  matmul {precision}: {rate:.0f} GFLOP/s")
     plan = read_record(Plan, args.plan)
     for name in args.configurations or plan.configurations:
-        measure(plan.configurations[name], device, "auto" if args.compile else "off")
+        measure(plan.configurations[name], device, rates, "auto" if args.compile else "off")
 
 
 if __name__ == "__main__":

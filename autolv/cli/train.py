@@ -56,12 +56,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--precision",
-        choices=("auto", "float32", "bfloat16"),
+        choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
         help="auto times a few steps and takes the fastest; a fixed one makes equal seeds give equal weights",
     )
     parser.add_argument(
+        "--layout",
+        choices=("auto", "contiguous", "channels_last"),
+        default="auto",
+        help="how tensors lie in memory; auto is timed together with the precision",
+    )
+    parser.add_argument(
         "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile; auto tries it on long runs"
+    )
+    parser.add_argument(
+        "--retry-trial",
+        action="store_true",
+        help="time the ways to take steps again, though the workspace remembers the fastest for this machine and network",
     )
     add_device(parser)
     add_overwrite(parser, "train a fold anew that exists")
@@ -95,6 +106,8 @@ def _train(args: argparse.Namespace) -> None:
         init_from=optional_path(args.init_from),
         precision=args.precision,
         compile=args.compile,
+        layout=args.layout,
+        retry_trial=args.retry_trial,
         overwrite=args.overwrite,
     )
     show_next(args, f"autolv_find_best_config -d {args.dataset}")

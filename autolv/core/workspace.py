@@ -66,6 +66,10 @@ class Workspace:
         """Where the cases preprocessed with one preprocessing block are kept; deleting it loses time only."""
         return self.root / "preprocessed" / check_name(dataset, "the dataset") / block_hash
 
+    def steps(self) -> Path:
+        """What machines remember of the fastest way to take training steps; deleting it loses time only."""
+        return self.root / "results" / ".steps"
+
     def run(self, dataset: str, run: str) -> Path:
         """Everything trained on a dataset under one name of training choices."""
         return self.root / "results" / check_name(dataset, "the dataset") / check_name(run, "the run")

@@ -12,10 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autolv.core.errors import AutolvError
 from autolv.core.workspace import Workspace
 from autolv.runtime.cores import granted_cores, total_memory_gb
+
+if TYPE_CHECKING:
+    from autolv.schema.steps import RememberedTrial
 
 _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
 
@@ -54,6 +58,7 @@ def doctor(*, root: Path | str = ".") -> str:
         ("machine", _machine()),
         ("devices", _devices()),
         ("workspace", _workspace(root)),
+        ("the fastest way to take training steps, remembered for this machine", _steps(root)),
         ("known to be bad", findings or ["nothing found"]),
     )
     lines = [f"{title}\n" + "\n".join(f"  {line}" for line in body) for title, body in sections]
@@ -128,7 +133,8 @@ def _devices() -> list[str]:
     try:
         import torch
 
-        from autolv.runtime.device import device_memory_gb, device_name, resolve_device
+        from autolv.runtime.device import device_memory_gb, device_name, prepare, resolve_device
+        from autolv.runtime.rates import matmul_rates
     except (ImportError, OSError) as error:
         return [f"torch cannot be imported: {error}"]
     lines = [f"cpu: {device_name(torch.device('cpu'))}"]
@@ -139,8 +145,36 @@ def _devices() -> list[str]:
         lines.append(f"cuda: not there ({build})")
     lines.append("mps: there" if torch.backends.mps.is_available() else "mps: not there")
     used = resolve_device("auto")
+    threads = prepare(used)
+    rates = ", ".join(f"{precision} {rate:.0f}" for precision, rate in matmul_rates(used).items())
+    lines.append(f"matrix products on {used.type}: {rates} GFLOP/s, {threads} threads")
     lines.append(f"--device auto takes {used.type}; precision, layout and compilation are picked by timing real steps")
     return lines
+
+
+def _steps(root: Path | str) -> list[str]:
+    """Return a line for each trial of steps that the workspace remembers for a device of this machine."""
+    try:
+        folder = Workspace.at(root).steps()
+        import torch
+
+        from autolv.pipeline.remember import remembered
+        from autolv.runtime.device import device_name, resolve_device
+    except (AutolvError, ImportError, OSError):  # told above
+        return ["none"]
+    here = {device_name(torch.device("cpu")), device_name(resolve_device("auto"))}
+    trials = [trial for trial in remembered(folder) if trial.setting.device_name in here]
+    return [_trial_in_words(trial) for trial in trials] or ["none"]
+
+
+def _trial_in_words(trial: RememberedTrial) -> str:
+    setting = trial.setting
+    others = [f"{name} {seconds:.3f}" for name, seconds in trial.seconds.items() if name != trial.way.name]
+    return (
+        f"{len(setting.patch)}d_{setting.architecture}, {setting.samples} patches of {' x '.join(map(str, setting.patch))}, "
+        f"{setting.device}, {setting.threads} threads, torch {setting.torch}: {trial.way.name}, "
+        f"{trial.seconds[trial.way.name]:.3f} s per step (others: {', '.join(others) or 'none'})"
+    )
 
 
 def _workspace(root: Path | str) -> list[str]:
@@ -150,7 +184,7 @@ def _workspace(root: Path | str) -> list[str]:
         return [str(error)]
     lines = [f"root: {workspace.root} (--root DIR or AUTOLV_ROOT move it)"]
     for folder in (workspace.raw("any").parent, workspace.plans("any").parent, workspace.run("any", "any").parents[1]):
-        there = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+        there = sorted(p.name for p in folder.glob("[!.]*") if p.is_dir())
         lines.append(f"{folder.name}: {', '.join(there) or 'no dataset'}")
     return lines
 

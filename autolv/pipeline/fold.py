@@ -37,8 +37,8 @@ from autolv.schema.results import Measured, RunRecord
 from autolv.training.average import averaged, averaged_from, exchange
 from autolv.training.loader import prefetched
 from autolv.training.loop import Loss, Pace, fit, monitor_dice
-from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patches
-from autolv.training.state import TrainState, make_optimiser
+from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patches, pinned
+from autolv.training.state import TrainState, make_optimiser, make_scaler
 
 _log = logging.getLogger(__name__)
 _STATE = "state.pt"
@@ -77,7 +77,12 @@ def train_fold(
         begin_from(network, job.start, job.dataset.schema_.structures)
     pace = pace_of(measured, network, device)
     average = averaged_from(network) if training.weight_average > 0 else []
-    state = TrainState(network=network, optimiser=make_optimiser(network, training), average=average)
+    state = TrainState(
+        network=network,
+        optimiser=make_optimiser(network, training),
+        average=average,
+        scaler=make_scaler(device, measured.precision),
+    )
     if state.load(job.place / _STATE):
         _log.info("resumed %s fold %d at iteration %d", job.configuration.name, job.fold, state.iteration)
     watch = monitor_patches(_cases(job.validation_cases), job.configuration.network)
@@ -118,7 +123,7 @@ def _draw_patches(job: FoldJob, sampler: Sampler) -> None:
 def _batches(job: FoldJob, sampler: Sampler, first: int, pace: Pace) -> AbstractContextManager[Callable[[int], Batch]]:
     """Return what gives the batches: the sampler itself, or processes that read ahead where the data lie on disk."""
     if not job.from_disk or job.workers == 0:
-        return nullcontext(sampler.batch)
+        return nullcontext(sampler.batch if pace.device.type != "cuda" else lambda number: pinned(sampler.batch(number)))
     _log.info("the training cases do not fit into memory: %d processes read them ahead", job.workers)
     make_sampler = partial(_open_sampler, job.from_disk, job.configuration, seed_of(job))
     return prefetched(make_sampler, first=first, last=pace.total, workers=job.workers, pin=pace.device.type == "cuda")
@@ -215,7 +220,9 @@ def _finish(job: FoldJob, state: TrainState, record: RunRecord) -> RunRecord:
     exchange(state.network, state.average)  # the state is saved already
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.network.state_dict().items()}
     write_bytes(job.place / "weights.safetensors", save(weights))
-    measured = record.measured.model_copy(update={"parts": state.parts})
+    seconds, waited_s = (sum(row.get(name, 0.0) for row in state.history) for name in ("seconds", "data_seconds"))
+    known = {"parts": state.parts, "data_share": round(waited_s / max(seconds, 1e-9), 4)}
+    measured = record.measured.model_copy(update=known)
     finished = record.model_copy(
         update={"status": "trained", "minutes": round(state.seconds / 60.0, 3), "measured": measured}
     )

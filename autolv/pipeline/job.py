@@ -22,7 +22,8 @@ from autolv.schema.results import RunChoices
 class FoldJob:
     """Everything that training one fold needs.
 
-    ``from_disk``: the files of ``train_cases`` where these do not fit into memory, else none.
+    ``from_disk``: the files of ``train_cases`` where these do not fit into memory, else none. ``steps`` is where the
+    fastest way to take steps is remembered, ``None`` for nowhere; ``retry_trial`` times the ways whatever lies there.
     """
 
     place: Path
@@ -42,6 +43,9 @@ class FoldJob:
     start: Start | None
     from_disk: tuple[Path, ...] = ()
     workers: int = 0
+    layout: str = "auto"
+    steps: Path | None = None
+    retry_trial: bool = False
 
 
 def fresh_network(job: FoldJob) -> torch.nn.Module:

@@ -47,6 +47,8 @@ class _Request:
     workers: int
     precision: str
     compile_mode: str
+    layout: str
+    retry_trial: bool
     overwrite: bool
     start: Start | None
 
@@ -67,6 +69,8 @@ def train(
     init_from: Path | str | None = None,
     precision: str = "auto",
     compile: str = "auto",  # noqa: A002 - the flag's name
+    layout: str = "auto",
+    retry_trial: bool = False,
     overwrite: bool = False,
 ) -> tuple[Path, ...]:
     """Train ``fold`` (or all, one after another) of ``configuration`` and predict its validation patients.
@@ -74,10 +78,11 @@ def train(
     Without ``configuration`` the plan's recommended one is taken; without ``epochs`` and ``time_budget_minutes`` (per
     fold) the time that the plan was made for, or its epochs where it was made for none; ``augment`` names an
     augmentation preset to take in place of the plan's, ``init_from`` a model folder or a fold's folder whose weights are
-    begun from as far as they fit. A fold that is finished is skipped, one that was interrupted goes
-    on where it stopped. Returns the folds' folders. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for
-    other choices), ``RegistryError`` (an unknown preset), ``ModelError`` (``init_from``), ``TrainingError`` (its patients
-    are the fold's own, for one), ``Interrupted``.
+    begun from as far as they fit. ``precision``, ``layout`` and ``compile`` fix how steps are taken; what is left ``auto``
+    is the fastest, timed once per machine and network, and again with ``retry_trial``. A fold that is finished is skipped,
+    one that was interrupted goes on where it stopped. Returns the folds' folders. Raises ``PlanError``, ``WorkspaceError``
+    (the run's name stands for other choices), ``RegistryError`` (an unknown preset), ``ModelError``
+    (``init_from``), ``TrainingError`` (its patients are the fold's own, for one), ``Interrupted``.
     """
     if epochs is not None and time_budget_minutes is not None:
         raise TrainingError("both --epochs and --time-budget were given.", remedy="Give one of them.")
@@ -106,7 +111,7 @@ def train(
     request = _Request(
         workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
         choices=choices, run=run, device=device, workers=thread_count(workers), precision=precision,
-        compile_mode=compile, overwrite=overwrite, start=start,
+        compile_mode=compile, layout=layout, retry_trial=retry_trial, overwrite=overwrite, start=start,
     )  # fmt: skip
     done = []
     with stop_signals() as stop_asked:
@@ -222,6 +227,9 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
         start=request.start,
         from_disk=files if mapped else (),
         workers=request.workers,
+        layout=request.layout,
+        steps=request.workspace.steps(),
+        retry_trial=request.retry_trial,
     )
     _claim_run(request)
     network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked)

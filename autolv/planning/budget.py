@@ -79,9 +79,14 @@ def throughput(network: Network, compute: Compute) -> float:
     return CPU_FLOPS_PER_CORE * min(compute.cores, MOST_CORES) * (_WIDE_KERNEL_3D if wide else 1.0)
 
 
+def step_flops(network: Network, batch: int) -> int:
+    """Return the floating-point operations of the convolutions in one training step."""
+    return _BACKWARD * network_cost(network).forward_flops * batch
+
+
 def seconds_per_step(network: Network, batch: int, compute: Compute) -> float:
     """Return the expected time of one training step."""
-    return _BACKWARD * network_cost(network).forward_flops * batch / throughput(network, compute)
+    return step_flops(network, batch) / throughput(network, compute)
 
 
 def training_memory_gb(network: Network, batch: int, compute: Compute, data_gb: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autolv.reporting._text import interval, label_of, number
-from autolv.schema.results import Evaluation, RunRecord
+from autolv.schema.results import Evaluation, Measured, RunRecord
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -57,9 +57,21 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
                      f"{training.batch_size}, augmentation {training.augmentation}"),
         ("length", f"{measured.epochs} epochs of {measured.iterations_per_epoch} iterations, {record.minutes:.1f} min"),
         ("machine", f"{measured.device_name}, {measured.threads} threads, {measured.precision}, {layout}"
-                    f"{', compiled' if measured.compiled else ''}"),
+                    f"{', compiled' if measured.compiled else ''}{' with CUDA graphs' if measured.graphs else ''}"),
+        *_pace(measured),
         ("autolv", record.versions.get("autolv", "")),
     ]  # fmt: skip
+
+
+def _pace(measured: Measured) -> list[tuple[str, str]]:
+    """Return what a step reached of the machine's rate, and what was spent on waiting for data, as far as it is known."""
+    facts = []
+    if measured.step_gflops is not None and measured.matmul_share is not None:
+        facts.append(("step", f"{measured.step_gflops:.0f} GFLOP/s in convolutions, {measured.matmul_share:.2f} of the rate "
+                              "of a matrix product on this machine"))  # fmt: skip
+    if measured.data_share is not None:
+        facts.append(("data", f"{100.0 * measured.data_share:.1f} % of the training time"))
+    return facts
 
 
 def _scores(evaluation: Evaluation) -> str:

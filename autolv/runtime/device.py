@@ -71,6 +71,14 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=getattr(torch, precision))
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until ``device`` has done all that it was given; the CPU is never behind."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def memory_format(dimensions: int, *, channels_last: bool) -> torch.memory_format:
     """Return the memory format for tensors with ``dimensions`` spatial axes."""
     if not channels_last:

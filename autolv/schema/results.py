@@ -8,12 +8,16 @@ from typing import Any, ClassVar, Literal
 
 from autolv.schema.plan import Configuration
 from autolv.schema.record import Migration, NanFloat, Record
+from autolv.schema.steps import Way
 
 
 class Measured(Record):
     """What was measured or decided on the machine when a run began, and is taken again when it resumes.
 
     ``parts``: in how many parts a batch went through the network at the end, more than one where memory ran out.
+    ``graphs``: compiled with CUDA graphs. ``remembered``: ``trial`` is of an earlier run on the same machine. ``step_gflops``
+    counts the convolutions of a step alone; ``matmul_gflops`` is the machine's rate by precision. ``data_share`` is the
+    share of the training time that went into getting batches, known at the end.
     """
 
     device: str
@@ -27,6 +31,25 @@ class Measured(Record):
     iterations_per_epoch: int
     trial: dict[str, float]  # candidate -> seconds per step
     parts: int = 1
+    graphs: bool = False
+    remembered: bool = False
+    step_gflops: float | None = None
+    matmul_gflops: dict[str, float] = {}
+    data_share: float | None = None
+
+    @property
+    def way(self) -> Way:
+        """How steps are taken."""
+        return Way(
+            precision=self.precision, channels_last=self.channels_last, compiled=self.compiled, graphs=self.graphs
+        )
+
+    @property
+    def matmul_share(self) -> float | None:
+        """The step's rate as a share of the machine's fastest matrix product; ``None`` where it was not measured."""
+        if self.step_gflops is None or not self.matmul_gflops:
+            return None
+        return self.step_gflops / max(self.matmul_gflops.values())
 
 
 class RunChoices(Record):

@@ -16,7 +16,7 @@ from autolv.schema.plan import Training
 from autolv.training.average import update_average
 from autolv.training.sampler import Batch
 from autolv.training.schedule import learning_rate
-from autolv.training.state import TrainState
+from autolv.training.state import TrainState, make_scaler
 
 _log = logging.getLogger(__name__)
 _RUN_AWAY = 50.0  # Dice + cross-entropy begins below 3 and falls; logits that are wrong by dozens have run away
@@ -29,7 +29,8 @@ class Pace:
     """How steps are taken: on which device, in which precision and layout, how many, and how many make an epoch.
 
     ``forward`` is the network, compiled or not. A batch goes through it in ``parts``, whose gradients are added up, where
-    it does not fit the memory in one.
+    it does not fit the memory in one. Losses are read together, every ``read_every`` iterations and at the end of an epoch:
+    for one that is read the host has to wait until a GPU has computed it.
     """
 
     device: torch.device
@@ -39,25 +40,30 @@ class Pace:
     total: int
     per_epoch: int
     parts: int = 1
+    read_every: int = 1
 
 
 def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Training) -> torch.Tensor:
-    """Take one optimiser step on ``batch`` and return the loss, still on the device.
+    """Take one optimiser step on ``batch`` and return the loss, still on the device; NaN or infinity if its gradient is.
 
     In several parts the loss is the mean of theirs, weighted by their samples; the Dice in it is then that of a part.
     """
     layout = memory_format(batch.images.ndim - 2, channels_last=pace.channels_last)
+    asynchronous = pace.device.type == "cuda"  # of pinned memory; the host does not wait for the copy
     state.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=pace.device)
     for images, labels in zip(batch.images.chunk(pace.parts), batch.labels.chunk(pace.parts), strict=True):
         with autocast(pace.device, pace.precision):
-            outputs = pace.forward(images.to(pace.device, memory_format=layout))
-        value = loss(outputs, labels.to(pace.device)) * (len(images) / len(batch.images))
-        value.backward()  # type: ignore[no-untyped-call]
+            outputs = pace.forward(images.to(pace.device, memory_format=layout, non_blocking=asynchronous))
+        value = loss(outputs, labels.to(pace.device, non_blocking=asynchronous)) * (len(images) / len(batch.images))
+        state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         total += value.detach()
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.gradient_clip)
-    state.optimiser.step()
-    return total
+    state.scaler.unscale_(state.optimiser)
+    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.gradient_clip)
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    # float16 leaves a step out whose gradient is not finite; otherwise the weights are spoilt, however sound the loss is
+    return total if state.scaler.is_enabled() else torch.where(norm.isfinite(), total, norm)
 
 
 def step_in_memory(
@@ -77,6 +83,7 @@ def step_in_memory(
             parts = 2 * pace.parts
         # outside the handler, whose traceback holds on to the activations
         state.optimiser.zero_grad(set_to_none=True)
+        state.scaler = _renewed(state, pace)
         release_cached(pace.device)
         if pace.parts >= len(batch.images):
             raise TrainingError(
@@ -89,6 +96,13 @@ def step_in_memory(
             "out of memory: batches of %d go through the network in %d parts from now on.",
             len(batch.images), pace.parts,
         )  # fmt: skip
+
+
+def _renewed(state: TrainState, pace: Pace) -> torch.amp.GradScaler:
+    """Return the scaler as it was before a step that was broken off, of which it may have begun its part."""
+    scaler = make_scaler(pace.device, pace.precision)
+    scaler.load_state_dict(state.scaler.state_dict())
+    return scaler
 
 
 def fit(
@@ -106,9 +120,11 @@ def fit(
 
     ``monitor`` returns what to add to an epoch's row of the history; ``on_epoch`` is called after each. Raises
     ``Interrupted`` between two iterations once ``stop_asked`` says so (the caller saves), ``TrainingError`` when the
-    loss is not finite or has run away, or when not even one sample fits the memory.
+    loss is not finite or has run away, or when not even one sample fits the memory. All losses have been read, and were
+    sound, whenever ``on_epoch`` is called or ``Interrupted`` is raised.
     """
     pace = replace(pace, parts=max(pace.parts, state.parts))
+    unread: list[_Unread] = []
     while state.iteration < pace.total:
         begin = time.monotonic()
         rate = learning_rate(training, state.iteration, pace.total)
@@ -117,27 +133,48 @@ def fit(
         batch = batch_of(state.iteration)
         state.data_seconds += time.monotonic() - begin
         found, pace = step_in_memory(state, batch, loss, pace, training)
-        value, state.parts = float(found), pace.parts
-        if not value < _RUN_AWAY:  # NaN too
-            raise TrainingError(
-                f"the loss became {value:g} at iteration {state.iteration}, with the cases "
-                f"{', '.join(sorted(set(batch.cases)))}; the state saved last is kept.",
-                remedy="Look at these images; then try --precision float32, or a lower learning rate in the plan.",
-            )
+        state.parts = pace.parts
+        unread.append(_Unread(state.iteration, batch.cases, found))
+        last = (state.iteration + 1) % pace.per_epoch == 0 or state.iteration + 1 == pace.total
+        if last or len(unread) >= pace.read_every:
+            _read(unread, state)
         if state.average:
             update_average(state.average, state.network, training.weight_average, state.iteration)
         state.iteration += 1
-        state.loss_sum += value
-        if state.iteration % pace.per_epoch == 0 or state.iteration == pace.total:
+        if last:
             _end_epoch(state, rate, pace, monitor, begin)
             on_epoch(state)
         else:
             state.epoch_seconds += time.monotonic() - begin
         if stop_asked() and state.iteration < pace.total:
+            _read(unread, state)
             raise Interrupted(
                 f"stopped as asked after iteration {state.iteration} of {pace.total}; the state is saved.",
                 remedy="Run the same command again to go on from there.",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """The loss of an iteration, on the device, and the cases that it is of."""
+
+    iteration: int
+    cases: tuple[str, ...]
+    loss: torch.Tensor
+
+
+def _read(unread: list[_Unread], state: TrainState) -> None:
+    """Add the losses to the epoch's and empty the list; one that is not finite or has run away is a ``TrainingError``."""
+    values = torch.stack([one.loss for one in unread]).tolist() if unread else []
+    for one, value in zip(unread, values, strict=True):
+        if not value < _RUN_AWAY:  # NaN too
+            raise TrainingError(
+                f"the loss or its gradient became {value:g} at iteration {one.iteration}, with the cases "
+                f"{', '.join(sorted(set(one.cases)))}; the state saved last is kept.",
+                remedy="Look at these images; then try --precision float32, or a lower learning rate in the plan.",
+            )
+        state.loss_sum += value
+    unread.clear()
 
 
 def _end_epoch(

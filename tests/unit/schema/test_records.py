@@ -34,6 +34,7 @@ from autolv.schema.results import (
     StructureMetrics,
 )
 from autolv.schema.splits import Fold, Splits
+from autolv.schema.steps import RememberedTrial, TrialSetting, Way
 
 NAN = float("nan")
 CODES = {"lv_cavity": 3, "lv_myocardium": 2, "rv_cavity": 1}
@@ -152,6 +153,12 @@ def examples() -> Iterator[Record]:
         model="2d_unet",
         cases=(PredictionStatus(input="a.nii.gz", output="a.nii.gz", status="done", frames=2, seconds=1.5,
                                 volumes_ml={"lv_cavity": (120.0, 60.0)}),),
+    )  # fmt: skip
+    yield RememberedTrial(
+        setting=TrialSetting(device="cpu", device_name="x", threads=2, torch="2.13.0", autolv="0.1.0",
+                             architecture="unet", patch=(16, 16), network_hash="0", samples=12, loss="dice_ce",
+                             optimiser="adamw", layout="auto", compile_mode="off"),
+        way=Way(precision="bfloat16"), seconds={"bfloat16 contiguous": 0.25},
     )  # fmt: skip
 
 

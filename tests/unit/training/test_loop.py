@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from autolv.core.errors import TrainingError
+from autolv.core.errors import Interrupted, TrainingError
 from autolv.schema.plan import Training
-from autolv.training.loop import Pace, fit, step
+from autolv.training.loop import Pace, fit, step, step_in_memory
 from autolv.training.sampler import Batch
-from autolv.training.state import TrainState, make_optimiser
+from autolv.training.state import TrainState, make_optimiser, make_scaler
 
 CPU = torch.device("cpu")
 OUT_OF_MEMORY = (
@@ -66,21 +67,29 @@ def _state(network: torch.nn.Module) -> TrainState:
     return TrainState(network=network, optimiser=make_optimiser(network, _training()))
 
 
-def _pace(network: torch.nn.Module, *, parts: int = 1, total: int = 2) -> Pace:
-    return Pace(device=CPU, precision="float32", channels_last=False, forward=network, total=total, per_epoch=2,
-                parts=parts)  # fmt: skip
+def _pace(network: torch.nn.Module, *, parts: int = 1, total: int = 2, **more: int) -> Pace:
+    return Pace(device=CPU, precision="float32", channels_last=False, forward=network, total=total, parts=parts,
+                **{"per_epoch": 2} | more)  # fmt: skip
 
 
-def _fit(state: TrainState, batch_of: Callable[[int], Batch], *, total: int = 2, parts: int = 1) -> None:
+def _fit(
+    state: TrainState,
+    batch_of: Callable[[int], Batch],
+    *,
+    on_epoch: Callable[[TrainState], None] = lambda _: None,
+    stop_asked: Callable[[], bool] = lambda: False,
+    loss: Callable[[tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor] = _loss,
+    **pace: int,
+) -> None:
     fit(
         state,
         batch_of=batch_of,
-        loss=_loss,
-        pace=_pace(state.network, total=total, parts=parts),
+        loss=loss,
+        pace=_pace(state.network, **pace),
         training=_training(),
         monitor=dict,
-        on_epoch=lambda _: None,
-        stop_asked=lambda: False,
+        on_epoch=on_epoch,
+        stop_asked=stop_asked,
     )
 
 
@@ -147,3 +156,79 @@ def test_a_loss_that_runs_away_stops_the_run_with_the_cases(value: float) -> Non
         _fit(state, lambda iteration: _batch(2, value if iteration == 1 else 1.0))
     assert "is kept" in str(caught.value)
     assert state.iteration == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, 1e6])
+@pytest.mark.parametrize("read_every", [1, 3, 4, 100])
+def test_losses_that_are_read_together_still_name_the_first_bad_one_and_nothing_is_saved(
+    value: float, read_every: int
+) -> None:
+    def batch_of(iteration: int) -> Batch:
+        batch = _batch(2, value if iteration >= 6 else 1.0)
+        return Batch(images=batch.images, labels=batch.labels, cases=(f"case{iteration}",))
+
+    state, saved = _state(Small(8, MemoryError())), []
+    with pytest.raises(TrainingError, match=r"at iteration 6, with the cases case6;"):
+        _fit(
+            state, batch_of, total=20, per_epoch=5, read_every=read_every, on_epoch=lambda s: saved.append(s.iteration)
+        )
+    assert saved == [5]
+    assert 6 <= state.iteration < min(6 + read_every, 10)  # within the epoch
+
+
+def test_a_run_that_is_stopped_reads_its_losses_before_it_can_be_saved() -> None:
+    state = _state(Small(8, MemoryError()))
+    with pytest.raises(TrainingError, match="at iteration 2"):
+        _fit(state, lambda n: _batch(2, math.nan if n == 2 else 1.0), total=20, per_epoch=20, read_every=20,
+             stop_asked=lambda: state.iteration == 3)  # fmt: skip
+    calm = _state(Small(8, MemoryError()))
+    with pytest.raises(Interrupted):
+        _fit(calm, lambda _: _batch(2), total=20, per_epoch=20, read_every=20, stop_asked=lambda: calm.iteration == 3)
+    assert calm.loss_sum > 0
+
+
+def test_how_often_losses_are_read_changes_no_number() -> None:
+    rows = []
+    for read_every in (1, 3, 100):
+        state = _state(Small(8, MemoryError()))
+        _fit(state, lambda n: _batch(2, 1.0 + n), total=10, per_epoch=5, read_every=read_every)
+        rows.append([row["loss"] for row in state.history])
+    assert rows[0] == rows[1] == rows[2] and len(rows[0]) == 2
+
+
+def test_a_sound_loss_with_a_gradient_that_is_not_stops_the_run_too() -> None:
+    def loss(outputs: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
+        return _loss(outputs, labels) + (0 * outputs[0]).sum().sqrt()  # the slope of the root is infinite at 0
+
+    state = _state(Small(8, MemoryError()))
+    with pytest.raises(TrainingError, match=r"its gradient became nan at iteration 0"):
+        _fit(state, lambda _: _batch(2), loss=loss)
+
+
+def test_in_float16_a_step_whose_gradient_is_not_finite_is_left_out() -> None:
+    state = _state(Small(8, MemoryError()))
+    state.scaler = make_scaler(CPU, "float16")
+    before = [p.clone() for p in state.network.parameters()]
+    pace = replace(_pace(state.network), precision="float16")
+    huge = 3e38  # times the scale of 65536: infinite
+    found = step(state, _batch(2), lambda outputs, _: outputs[0].float().mean() * huge, pace, _training())
+    assert all(torch.equal(p, q) for p, q in zip(state.network.parameters(), before, strict=True))
+    assert state.scaler.get_scale() == 32768.0 and found.isfinite()
+    step(state, _batch(2), _loss, pace, _training())
+    assert not any(torch.equal(p, q) for p, q in zip(state.network.parameters(), before, strict=True))
+
+
+def test_in_float16_memory_may_run_out_in_the_optimiser() -> None:
+    state = _state(Small(8, MemoryError()))
+    state.scaler = make_scaler(CPU, "float16")
+    take, calls = state.optimiser.step, []
+
+    def tight(*args: object, **kwargs: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return take(*args, **kwargs)
+
+    state.optimiser.step = tight  # type: ignore[method-assign]
+    _, pace = step_in_memory(state, _batch(), _loss, replace(_pace(state.network), precision="float16"), _training())
+    assert pace.parts == 2 and len(calls) == 2

@@ -18,7 +18,7 @@ from autolv.schema.plan import Network, Training
 from autolv.training.average import averaged_from
 from autolv.training.loop import Pace, fit, monitor_dice
 from autolv.training.sampler import Sampler, TrainingCase, monitor_patches
-from autolv.training.state import TrainState, make_optimiser
+from autolv.training.state import TrainState, make_optimiser, make_scaler
 
 _CPU = torch.device("cpu")
 _STRUCTURES = ("lv_myocardium", "lv_cavity")
@@ -50,14 +50,18 @@ def _case(name: str, depth: int, seed: int) -> TrainingCase:
 class _Process:
     """All that one process makes anew; ``seed`` is that of torch's and numpy's global generators in it."""
 
-    def __init__(self, optimiser: Literal["adamw", "sgd"], seed: int) -> None:
+    def __init__(self, optimiser: Literal["adamw", "sgd"], seed: int, precision: str, read_every: int) -> None:
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - nobody may depend on it
         cases = [_case("a", 3, seed=1), _case("b", 4, seed=2)]
         network = build_network(_NETWORK)
         self.training = _training(optimiser)
+        self.precision, self.read_every = precision, read_every
         self.state = TrainState(
-            network=network, optimiser=make_optimiser(network, self.training), average=averaged_from(network)
+            network=network,
+            optimiser=make_optimiser(network, self.training),
+            average=averaged_from(network),
+            scaler=make_scaler(_CPU, precision),
         )
         self._sampler = Sampler(cases, _NETWORK, self.training, seed=5)
         self._watched = monitor_patches([_case("c", 3, seed=3)], _NETWORK)
@@ -65,8 +69,9 @@ class _Process:
     def fit(self, *, stop_asked: Callable[[], bool] = lambda: False) -> None:
         network, training = self.state.network, self.training
         pace = Pace(
-            device=_CPU, precision="float32", channels_last=False, forward=network, total=_TOTAL, per_epoch=_PER_EPOCH
-        )
+            device=_CPU, precision=self.precision, channels_last=False, forward=network, total=_TOTAL,
+            per_epoch=_PER_EPOCH, read_every=self.read_every,
+        )  # fmt: skip
         fit(
             self.state,
             batch_of=self._sampler.batch,
@@ -83,16 +88,22 @@ class _Process:
         return [{key: value for key, value in row.items() if "seconds" not in key} for row in self.state.history]
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_a_resumed_run_ends_bit_equal(tmp_path: Path, optimiser: Literal["adamw", "sgd"]) -> None:
-    calm = _Process(optimiser, seed=0)
+@pytest.mark.parametrize(
+    ("optimiser", "precision", "read_every"),
+    [("adamw", "float32", 1), ("sgd", "float32", 1), ("adamw", "bfloat16", 3), ("sgd", "float16", 3),
+     ("adamw", "float16", 1)],
+)  # fmt: skip
+def test_a_resumed_run_ends_bit_equal(
+    tmp_path: Path, optimiser: Literal["adamw", "sgd"], precision: str, read_every: int
+) -> None:
+    calm = _Process(optimiser, 0, precision, read_every)
     calm.fit()
     assert [row["iteration"] for row in calm.history] == [4, 8, 10]
     assert len({row["dice_lv_myocardium"] for row in calm.history}) == 3  # something is learnt in each epoch
 
     seed = 0
     for stop in (2, 7):  # in the middle of the first epoch's warm-up, and of the second epoch
-        process = _Process(optimiser, seed=seed)
+        process = _Process(optimiser, seed, precision, read_every)
         assert process.state.load(tmp_path / "state.pt") == (stop != 2)
         with pytest.raises(Interrupted, match=f"after iteration {stop} of 10"):
             process.fit(stop_asked=lambda state=process.state, stop=stop: state.iteration == stop)
@@ -100,13 +111,14 @@ def test_a_resumed_run_ends_bit_equal(tmp_path: Path, optimiser: Literal["adamw"
         process.state.save(tmp_path / "state.pt")
         seed += 1
 
-    last = _Process(optimiser, seed=seed)
+    last = _Process(optimiser, seed, precision, read_every)
     assert not _equal(last.state, calm.state)
     assert last.state.load(tmp_path / "state.pt")
     assert last.state.iteration == 7
     last.fit()
     assert _equal(last.state, calm.state)
     assert last.history == calm.history
+    assert last.state.scaler.state_dict() == calm.state.scaler.state_dict()
 
 
 def _equal(one: TrainState, other: TrainState) -> bool:

@@ -1,0 +1,127 @@
+"""Which ways are worth timing, and which of those that were timed is taken."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from autolv.schema.plan import Training
+from autolv.schema.steps import Way
+from autolv.training import trial
+from autolv.training.sampler import Batch
+from autolv.training.trial import candidates, compiling, run_trial
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+FAST = {"float32": 100.0, "bfloat16": 200.0, "float16": 150.0}
+
+
+def _names(ways: list[Way]) -> list[str]:
+    return [way.name for way in ways]
+
+
+@pytest.mark.parametrize(
+    ("rates", "precisions"),
+    [
+        (FAST, ["float32", "bfloat16", "float16"]),
+        (FAST | {"float16": 0.3}, ["float32", "bfloat16"]),  # emulated: a step would take minutes
+        ({"float32": 20.0, "bfloat16": 2.0}, ["float32"]),
+    ],
+)
+@pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
+def test_a_precision_that_multiplies_more_slowly_than_float32_is_not_tried(
+    rates: dict[str, float], precisions: list[str], device: torch.device
+) -> None:
+    ways = candidates(device, rates, precision="auto", layout="auto")
+    assert _names(ways) == [f"{p} {layout}" for p in precisions for layout in ("contiguous", "channels_last")]
+
+
+def test_what_is_asked_for_is_not_tried_but_taken() -> None:
+    assert _names(candidates(CPU, FAST, precision="float16", layout="auto")) == ["float16 contiguous"]
+    assert _names(candidates(CPU, {"float32": 1.0}, precision="bfloat16", layout="channels_last")) == [
+        "bfloat16 channels_last"
+    ]
+    only = candidates(CPU, FAST, precision="auto", layout="channels_last")
+    assert {way.channels_last for way in only} == {True} and len(only) == 3
+
+
+def test_compiling_waits_for_long_runs_unless_it_is_asked_for() -> None:
+    assert compiling("auto", 300.0) == "off"
+    assert compiling("auto", 720.0) == "auto"
+    assert compiling("on", 1.0) == "on"
+    assert compiling("off", 1e9) == "off"
+
+
+WAYS = candidates(CPU, {"float32": 1.0, "bfloat16": 2.0}, precision="auto", layout="auto")
+
+
+def _run(ways: list[Way] = WAYS, *, compile_mode: str = "off") -> tuple[Way, dict[str, float]]:
+    network = torch.nn.Conv2d(1, 3, 1)
+    batch = Batch(images=torch.ones(2, 1, 4, 4), labels=torch.zeros(2, 4, 4, dtype=torch.int64), cases=("a", "b"))
+    training = Training(
+        batch_size=2, loss="dice_ce", deep_supervision_weights=(1.0,), optimiser="sgd", learning_rate=0.1,
+        weight_decay=0.0, momentum=0.0, warmup_fraction=0.0, schedule="cosine", gradient_clip=1.0, augmentation="none",
+        mirror=False, heart_fraction=1.0, epochs=1, iterations_per_epoch=2, expected_memory_gb=0.1, expected_minutes=0.1,
+    )  # fmt: skip
+    return run_trial(
+        network, batch, lambda outputs, labels: outputs.float().square().mean(), training,  # type: ignore[attr-defined]
+        device=CPU, ways=ways, compile_mode=compile_mode,
+    )  # fmt: skip
+
+
+def _clock(monkeypatch: pytest.MonkeyPatch, seconds: list[float], rest: float = 9.0) -> None:
+    """Let the steps that are timed take ``seconds``, in turn, and all after them ``rest``."""
+    times: Iterator[float] = iter(seconds)
+
+    def timed(take: Callable[[], None], device: torch.device) -> float:
+        take()
+        return next(times, rest)
+
+    monkeypatch.setattr(trial, "_timed", timed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [
+        ([1.0, 0.6, 0.4, 0.9], "bfloat16 contiguous"),
+        ([1.0, 0.97, 0.98, 0.96], "float32 contiguous"),  # no way saves 5 %: the plainest
+        ([1.0, 0.60, 0.59, 0.58], "float32 channels_last"),  # what comes after is not worth another precision
+    ],
+)
+def test_of_ways_about_as_fast_the_plainest_is_taken(
+    seconds: list[float], best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _clock(monkeypatch, seconds)
+    way, times = _run()
+    assert way.name == best
+    assert times == dict(zip(_names(WAYS), seconds, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("mode", "compiled_s", "best"),
+    [("auto", 0.5, "float32 contiguous compiled"), ("auto", 0.99, "float32 contiguous"),
+     ("on", 3.0, "float32 contiguous compiled")],
+)  # fmt: skip
+def test_compiling_is_taken_where_it_is_faster_or_asked_for(
+    mode: str, compiled_s: float, best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "compiled_forward", lambda network, *, graphs: network)
+    _clock(monkeypatch, [1.0] * 6, rest=compiled_s)
+    way, times = _run(WAYS[:1], compile_mode=mode)
+    assert way.name == best
+    assert times == {"float32 contiguous": 1.0, "float32 contiguous compiled": compiled_s}
+
+
+def test_without_a_compiler_steps_are_taken_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(network: torch.nn.Module, *, graphs: bool) -> trial.Forward:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(trial, "compiled_forward", broken)
+    with caplog.at_level(logging.WARNING):
+        way, times = _run(WAYS[:1], compile_mode="on")
+    assert way == WAYS[0] and list(times) == ["float32 contiguous"] and times["float32 contiguous"] > 0
+    assert "going on without it" in caplog.text
