@@ -123,7 +123,9 @@ def _draw_patches(job: FoldJob, sampler: Sampler) -> None:
 def _batches(job: FoldJob, sampler: Sampler, first: int, pace: Pace) -> AbstractContextManager[Callable[[int], Batch]]:
     """Return what gives the batches: the sampler itself, or processes that read ahead where the data lie on disk."""
     if not job.from_disk or job.workers == 0:
-        return nullcontext(sampler.batch if pace.device.type != "cuda" else lambda number: pinned(sampler.batch(number)))
+        return nullcontext(
+            sampler.batch if pace.device.type != "cuda" else lambda number: pinned(sampler.batch(number))
+        )
     _log.info("the training cases do not fit into memory: %d processes read them ahead", job.workers)
     make_sampler = partial(_open_sampler, job.from_disk, job.configuration, seed_of(job))
     return prefetched(make_sampler, first=first, last=pace.total, workers=job.workers, pin=pace.device.type == "cuda")

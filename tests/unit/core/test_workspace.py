@@ -32,6 +32,7 @@ def test_every_place_lies_below_the_root(tmp_path: Path) -> None:
         workspace.check_file("D"): "plans/D/check.json",
         workspace.cache("D", "0123"): "preprocessed/D/0123",
         workspace.fold("D", "default", "2d_unet", 3): "results/D/default/2d_unet/fold_3",
+        workspace.steps(): "results/.steps",
         workspace.model("D", "default"): "results/D/default/model",
     }
     for place, expected in places.items():

@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import autolv
+from autolv.core.workspace import Workspace
 from autolv.pipeline import doctor as module
 from autolv.pipeline.doctor import bad_versions, doctor, next_command, package_versions
+from autolv.pipeline.remember import keep
+from autolv.runtime.device import device_name
 from autolv.schema.record import write_record
 from autolv.schema.results import RunChoices
+from autolv.schema.steps import RememberedTrial, TrialSetting, Way
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,26 @@ def test_a_missing_package_or_root_is_told_and_stops_nothing(tmp_path: Path, mon
     assert "torch NOT INSTALLED" in report
     assert "torch is not installed; install autolv again" in report
     assert "nowhere is not an existing folder" in report
+
+
+def test_the_report_shows_what_is_remembered_for_this_machine_and_how_fast_it_multiplies(tmp_path: Path) -> None:
+    here = TrialSetting(
+        device="cpu", device_name=device_name(torch.device("cpu")), threads=2, torch="2.13.0", autolv="0.1.0",
+        architecture="unet", patch=(144, 144), network_hash="0", samples=12, loss="dice_ce", optimiser="adamw",
+        layout="auto", compile_mode="auto",
+    )  # fmt: skip
+    seconds = {"float32 contiguous": 1.12, "bfloat16 contiguous": 0.3, "bfloat16 contiguous compiled": 0.25}
+    for setting in (here, here.model_copy(update={"device_name": "another", "patch": (99, 99)})):
+        trial = RememberedTrial(setting=setting, way=Way(precision="bfloat16", compiled=True), seconds=seconds)
+        keep(Workspace.at(tmp_path).steps(), trial)
+    report = doctor(root=tmp_path)
+    assert "matrix products on " in report and "GFLOP/s" in report
+    assert (
+        "  2d_unet, 12 patches of 144 x 144, cpu, 2 threads, torch 2.13.0: bfloat16 contiguous compiled, 0.250 s per step "
+        "(others: float32 contiguous 1.120, bfloat16 contiguous 0.300)\n"
+    ) in report
+    assert "99" not in report.partition("remembered")[2]
+    assert "results: no dataset" in report  # what is remembered is none
 
 
 def put(path: Path) -> None:

@@ -87,6 +87,16 @@ def test_the_page_says_what_the_records_say() -> None:
     assert "A<b>" not in page and "A&lt;b&gt;&amp;C" in page
 
 
+def test_the_page_tells_the_rate_of_a_step_and_the_share_of_waiting_where_they_are_known() -> None:
+    record = _record()
+    rated = {"step_gflops": 268.0, "matmul_gflops": {"float32": 190.0, "bfloat16": 400.0}, "data_share": 0.0123}
+    measured = record.measured.model_copy(update=rated)
+    rows = _read(run_page(record.model_copy(update={"measured": measured}), _evaluation(), ())).rows
+    assert ["step", "268 GFLOP/s in convolutions, 0.67 of the rate of a matrix product on this machine"] in rows
+    assert ["data", "1.2 % of the training time"] in rows
+    assert not {"step", "data"} & {row[0] for row in _read(run_page(record, _evaluation(), ())).rows}
+
+
 def test_the_page_asks_for_nothing_and_leaves_out_pictures_that_are_not_there(tmp_path: Path) -> None:
     picture = tmp_path / "p.png"
     patches_figure(np.zeros((1, 8, 8)), np.zeros((1, 8, 8), dtype=np.int64), ["c"], picture, STRUCTURES)

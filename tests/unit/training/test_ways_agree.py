@@ -28,6 +28,7 @@ TRAINING = Training(
     momentum=0.9, warmup_fraction=0.0, schedule="cosine", gradient_clip=10.0, augmentation="none", mirror=False,
     heart_fraction=1.0, epochs=1, iterations_per_epoch=8, expected_memory_gb=0.1, expected_minutes=0.1,
 )  # fmt: skip
+CPU = torch.device("cpu")
 PLAIN = Way(precision="float32")
 
 
@@ -61,7 +62,7 @@ def _steps(block: Network, way: Way, device: torch.device, count: int) -> tuple[
     return torch.stack(losses), weights
 
 
-def _agree(block: Network, way: Way, device: torch.device = torch.device("cpu")) -> None:
+def _agree(block: Network, way: Way, device: torch.device = CPU) -> None:
     """Three float32 steps agree to a few units in the last place; of the other precisions the first loss to 2 %."""
     losses, weights = _steps(block, PLAIN, device, 3)
     others, other_weights = _steps(block, way, device, 3)
@@ -83,8 +84,8 @@ def _agree(block: Network, way: Way, device: torch.device = torch.device("cpu"))
 )  # fmt: skip
 def test_ways_agree(block: Network, way: Way) -> None:
     if way.precision == "float16":  # its loss scale begins too high, so that the first steps may be left out
-        first = _steps(block, way, torch.device("cpu"), 1)[0]
-        torch.testing.assert_close(first, _steps(block, PLAIN, torch.device("cpu"), 1)[0], rtol=0.01, atol=0.0)
+        first = _steps(block, way, CPU, 1)[0]
+        torch.testing.assert_close(first, _steps(block, PLAIN, CPU, 1)[0], rtol=0.01, atol=0.0)
     else:
         _agree(block, way)
 
