@@ -5,13 +5,14 @@ For data that do not fit into memory: while a step is taken, workers read the ne
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import torch
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
@@ -47,7 +48,7 @@ def prefetched(
     )
 
     def batch_of(iteration: int) -> Batch:
-        item = _next(stream, patience_s)
+        item = watch.next()
         if "error" in item:
             raise TrainingError(f"batch {iteration} cannot be made: {item['error']}.", remedy=_REMEDY)
         if item["iteration"] != iteration:
@@ -57,31 +58,70 @@ def prefetched(
             images, labels = images.pin_memory(), labels.pin_memory()
         return Batch(images=images, labels=labels, cases=tuple(item["cases"]))
 
-    try:
-        yield batch_of
-    finally:
-        stream._finish()  # it has no public name; deleting the object would leave the time to chance
+    with _Watch(stream, patience_s) as watch:
+        try:
+            yield batch_of
+        finally:
+            stream._finish()  # it has no public name; deleting the object would leave the time to chance
 
 
-def _next(stream: Any, patience_s: float) -> dict[str, Any]:
-    """Return the next item; a stream that is silent for too long, or has lost a worker, is a ``TrainingError``."""
-    silent = threading.Event()
+class _Watch:
+    """Ends a stream that has lost a worker or is silent for too long, whoever waits for it, and tells so by one sentence.
 
-    def give_up() -> None:
-        silent.set()
-        stream.abort_event.set()
+    Left alone, batchgenerators waits for ever for the rest of a batch whose worker was killed in writing it.
+    """
 
-    watch = threading.Timer(patience_s, give_up)
-    watch.daemon = True
-    watch.start()
-    try:
-        item: dict[str, Any] = next(stream)
-    except RuntimeError as error:
-        what = f"gave no batch for {patience_s:g} s" if silent.is_set() else "is no longer there"
-        raise TrainingError(f"a process that makes batches {what}.", remedy=_REMEDY) from error
-    finally:
-        watch.cancel()
-    return item
+    def __init__(self, stream: Any, patience_s: float) -> None:
+        self._stream, self._patience_s = stream, patience_s
+        self._asked = math.inf  # when the batch was asked for that is waited for
+        self._silent = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._hook_before, threading.excepthook = threading.excepthook, self._hook
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        threading.excepthook = self._hook_before
+
+    def next(self) -> dict[str, Any]:
+        """Return the stream's next item, or raise ``TrainingError``."""
+        self._asked = time.monotonic()
+        try:
+            item: dict[str, Any] = next(self._stream)
+        except RuntimeError as error:
+            what = f"gave no batch for {self._patience_s:g} s" if self._silent else "is no longer there"
+            raise TrainingError(f"a process that makes batches {what}.", remedy=_REMEDY) from error
+        finally:
+            self._asked = math.inf
+        return item
+
+    def _hook(self, raised: threading.ExceptHookArgs) -> None:
+        """Leave what the stream's own thread raises to ``next``, which tells it better."""
+        if raised.thread is not self._stream.pin_memory_thread:
+            self._hook_before(raised)
+
+    def _look(self) -> None:
+        while not self._over.wait(_WATCH_EVERY_S):
+            workers = self._stream._processes if self._stream.was_initialized else []
+            lost = not all(worker.is_alive() for worker in workers)
+            if lost or time.monotonic() - self._asked > self._patience_s:
+                self._silent = not lost
+                self._end(workers)
+                return
+
+    def _end(self, workers: Sequence[Any]) -> None:
+        self._stream.abort_event.set()
+        for worker in workers:
+            worker.terminate()
+        for (
+            queue
+        ) in self._stream._queues:  # the last who could write: who reads half a batch now learns that no more comes
+            queue._writer.close()
 
 
 def _end_with_parent(parent: int) -> None:
