@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from autolv.cli.arguments import add_common, add_device, add_time_budget, add_workers, new_parser
+from autolv.cli.bar import live_bar
 from autolv.cli.run import root_of, run
 from autolv.core.workspace import Workspace
 
@@ -40,10 +41,12 @@ def _demo(args: argparse.Namespace) -> None:
     _log.info("everything is written below %s", folder.resolve())
     from autolv.pipeline.demo import demo
 
-    demo(
-        root=folder,
-        minutes=_MINUTES if args.time_budget is None else args.time_budget,
-        workers=args.workers,
-        device=args.device,
-    )
+    with live_bar(args) as show:
+        demo(
+            root=folder,
+            minutes=_MINUTES if args.time_budget is None else args.time_budget,
+            workers=args.workers,
+            device=args.device,
+            show=show,
+        )
     _log.info("next, on your own data: autolv_convert folder SOURCE -d NAME (README.md, 'Your own data')")

@@ -9,8 +9,12 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autolv.core.errors import AutolvError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _log = logging.getLogger(__name__)
 _INTERRUPTED = 130
@@ -66,6 +70,11 @@ def optional_path(text: str | None) -> Path | None:
     return None if text is None else Path(text).expanduser()
 
 
+def log_console() -> Console:
+    """Return the console that the running command's messages go to."""
+    return next(handler.console for handler in logging.getLogger("autolv").handlers if isinstance(handler, _Lines))
+
+
 class _Lines(logging.Handler):
     """Writes each message as it is, warnings with ``warning:`` before them, coloured where a terminal reads."""
 
@@ -73,13 +82,13 @@ class _Lines(logging.Handler):
         super().__init__()
         from rich.console import Console
 
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        self.console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
-        self._console.print(text, style=_STYLES.get(record.levelno, ""))
+        self.console.print(text, style=_STYLES.get(record.levelno, ""))
 
 
 def _set_up_log(args: argparse.Namespace) -> None:

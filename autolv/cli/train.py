@@ -18,6 +18,7 @@ from autolv.cli.arguments import (
     fold,
     new_parser,
 )
+from autolv.cli.bar import live_bar
 from autolv.cli.run import optional_path, root_of, run, show_next, show_places
 
 
@@ -74,6 +75,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="time the ways to take steps again, though the workspace remembers the fastest for this machine and network",
     )
+    parser.add_argument(
+        "--log",
+        choices=("tensorboard",),
+        help="keep the history as TensorBoard's event files too (an extra: pip install tensorboard)",
+    )
     add_device(parser)
     add_overwrite(parser, "train a fold anew that exists")
     add_seed(parser)
@@ -91,23 +97,26 @@ def _train(args: argparse.Namespace) -> None:
     show_places(args)
     from autolv.pipeline.train import train
 
-    train(
-        args.dataset,
-        configuration=args.configuration,
-        fold=args.fold,
-        run=args.run,
-        root=root_of(args),
-        device=args.device,
-        workers=args.workers,
-        seed=args.seed,
-        epochs=args.epochs,
-        time_budget_minutes=args.time_budget,
-        augment=args.augment,
-        init_from=optional_path(args.init_from),
-        precision=args.precision,
-        compile=args.compile,
-        layout=args.layout,
-        retry_trial=args.retry_trial,
-        overwrite=args.overwrite,
-    )
+    with live_bar(args) as show:
+        train(
+            args.dataset,
+            configuration=args.configuration,
+            fold=args.fold,
+            run=args.run,
+            root=root_of(args),
+            device=args.device,
+            workers=args.workers,
+            seed=args.seed,
+            epochs=args.epochs,
+            time_budget_minutes=args.time_budget,
+            augment=args.augment,
+            init_from=optional_path(args.init_from),
+            precision=args.precision,
+            compile=args.compile,
+            layout=args.layout,
+            retry_trial=args.retry_trial,
+            overwrite=args.overwrite,
+            log=args.log,
+            show=show,
+        )
     show_next(args, f"autolv_find_best_config -d {args.dataset}")

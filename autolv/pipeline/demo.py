@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from autolv.core.errors import WorkspaceError
 from autolv.core.labels import LV_CAVITY
 from autolv.core.workspace import Workspace
 from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
+from autolv.parallel import Position
 from autolv.pipeline.context import thread_count
 from autolv.pipeline.convert import convert
 from autolv.pipeline.evaluate import evaluate
@@ -28,11 +30,19 @@ _CONFIGURATIONS = ("2d_unet", "2d_attention_unet")
 _TRAINING_SHARE = 0.68  # of the minutes; the rest is for converting, validating, choosing and predicting
 
 
-def demo(*, root: Path | str = "demo", minutes: float = 8.5, workers: int | None = None, device: str = "auto") -> Path:
+def demo(
+    *,
+    root: Path | str = "demo",
+    minutes: float = 8.5,
+    workers: int | None = None,
+    device: str = "auto",
+    show: Callable[[Position], None] | None = None,
+) -> Path:
     """Make phantoms, plan, train two architectures over three folds, choose, predict unseen cines, evaluate.
 
-    Everything is written below ``root``, which must be new or a demo's; takes about ``minutes`` on two cores. Returns the
-    folder with the results to look at. The phantoms that are predicted at the end were never trained on.
+    Everything is written below ``root``, which must be new or a demo's; takes about ``minutes`` on two cores.
+    ``show`` is called after each iteration of a training with its position. Returns the folder with the results to look
+    at. The phantoms that are predicted at the end were never trained on.
     """
     folder = Path(root)
     mark = folder / ".autolv-demo"
@@ -59,7 +69,7 @@ def demo(*, root: Path | str = "demo", minutes: float = 8.5, workers: int | None
     )
     for configuration in _CONFIGURATIONS:
         train(DATASET, configuration=configuration, fold="all", root=folder, device=device,
-              time_budget_minutes=per_fold, workers=workers)  # fmt: skip
+              time_budget_minutes=per_fold, workers=workers, show=show)  # fmt: skip
     best = find_best_config(DATASET, root=folder, device=device, workers=workers)
     raw = Workspace.at(folder).raw(DATASET)
     results = folder / "predictions"

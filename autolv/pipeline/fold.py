@@ -22,10 +22,12 @@ from autolv.core.errors import Interrupted
 from autolv.imageio.store import StoredCase, map_stored
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
-from autolv.parallel import duration
+from autolv.parallel import Position, duration
 from autolv.pipeline.job import FoldJob, fresh_network, laid_out, seed_of
 from autolv.pipeline.measure import measure, pace_of
+from autolv.pipeline.page import write_page
 from autolv.pipeline.start import begin_from
+from autolv.pipeline.tensorboard import Row, discard_events, event_file
 from autolv.pipeline.versions import versions
 from autolv.reporting.figures import progress_figure
 from autolv.reporting.patches import patches_figure
@@ -48,13 +50,18 @@ _PATCHES = 18
 
 
 def train_fold(
-    job: FoldJob, record: RunRecord | None, *, begin: float, stop_asked: Callable[[], bool]
+    job: FoldJob,
+    record: RunRecord | None,
+    *,
+    begin: float,
+    stop_asked: Callable[[], bool],
+    show: Callable[[Position], None] | None = None,
 ) -> tuple[torch.nn.Module, RunRecord]:
     """Train a fold, from its start or from where ``record`` and the saved state say it stopped.
 
-    ``begin`` is the time, by ``time.monotonic()``, from which the time budget counts. Returns the trained network and
-    its record; ``weights.safetensors``, ``history.csv`` and ``progress.png`` lie in
-    ``job.place``. Raises ``Interrupted`` after saving when asked to stop.
+    ``begin`` is the time, by ``time.monotonic()``, from which the time budget counts; ``show`` gets the position after
+    each iteration. Returns the trained network and its record; ``weights.safetensors``, ``history.csv`` and
+    ``progress.png`` lie in ``job.place``. Raises ``Interrupted`` after saving when asked to stop.
     """
     device = resolve_device(job.device)
     threads = prepare(device, None if record is None else record.measured.threads)
@@ -71,6 +78,7 @@ def train_fold(
         _discard_old(job.place)
         write_record(record, job.place / "run.json")
         _draw_patches(job, sampler)
+        write_page(record, job.place)
     measured = record.measured
     network = laid_out(network, job.configuration, channels_last=measured.channels_last)
     if job.start is not None:
@@ -88,7 +96,8 @@ def train_fold(
     watch = monitor_patches(_cases(job.validation_cases), job.configuration.network)
     structures = job.dataset.schema_.structures
     try:
-        with _batches(job, sampler, state.iteration, pace) as batch_of:
+        with _log_of(job, state) as log_row, _batches(job, sampler, state.iteration, pace) as batch_of:
+            keeper = _Keeper(job, record, pace, log_row, show)
             fit(
                 state,
                 batch_of=batch_of,
@@ -96,8 +105,9 @@ def train_fold(
                 pace=pace,
                 training=training,
                 monitor=partial(_watch, state, watch, structures, pace),
-                on_epoch=_Keeper(job.place, pace),
+                on_epoch=keeper.after_epoch,
                 stop_asked=stop_asked,
+                on_step=keeper.after_step,
             )
     except Interrupted:  # between two iterations; what interrupts one half-way must not be saved
         state.save(job.place / _STATE)
@@ -136,21 +146,47 @@ def _open_sampler(files: Sequence[Path], configuration: Configuration, seed: int
     return Sampler(cases, configuration.network, configuration.training, seed=seed)
 
 
-class _Keeper:
-    """What is told and kept after each epoch: a line, the history, from time to time the state and the picture."""
+def _log_of(job: FoldJob, state: TrainState) -> AbstractContextManager[Callable[[Row], None]]:
+    """Return what takes each row of the history to where ``--log`` says, for one to nowhere."""
+    if job.log is None:
+        return nullcontext(lambda _: None)
+    return event_file(job.place, state.history, job.place / "patches.png")
 
-    def __init__(self, place: Path, pace: Pace) -> None:
-        self._place, self._pace = place, pace
+
+class _Keeper:
+    """What is told and kept of a run.
+
+    After each step its position; after each epoch a line and the history, from time to time the state, the picture and
+    the page.
+    """
+
+    def __init__(
+        self,
+        job: FoldJob,
+        record: RunRecord,
+        pace: Pace,
+        log_row: Callable[[Row], None],
+        show: Callable[[Position], None] | None,
+    ) -> None:
+        self._place, self._record, self._pace, self._log_row, self._show = job.place, record, pace, log_row, show
+        self._label = f"{job.configuration.name} fold {job.fold}"
         self._saved = self._drawn = time.monotonic()
 
-    def __call__(self, state: TrainState) -> None:
+    def after_step(self, state: TrainState) -> None:
+        if self._show is not None:
+            left_s = _left_s(state, self._pace)
+            self._show(Position(label=self._label, done=state.iteration, total=self._pace.total, left_s=left_s))
+
+    def after_epoch(self, state: TrainState) -> None:
         _log_epoch(state, self._pace)
         _write_history(self._place / "history.csv", state.history)
+        self._log_row(state.history[-1])
         if time.monotonic() - self._saved > _SAVE_EVERY_S or state.iteration == self._pace.total:
             state.save(self._place / _STATE)
             self._saved = time.monotonic()
         if time.monotonic() - self._drawn > _DRAW_EVERY_S:
             progress_figure(state.history, self._place / "progress.png")
+            write_page(self._record, self._place)
             self._drawn = time.monotonic()
 
 
@@ -195,6 +231,7 @@ def _discard_old(place: Path) -> None:
         (place / name).unlink(missing_ok=True)
     for unfinished in place.glob(".*.tmp"):  # of a write that was killed
         unfinished.unlink(missing_ok=True)
+    discard_events(place)
     shutil.rmtree(place / "validation", ignore_errors=True)
 
 
@@ -230,18 +267,22 @@ def _finish(job: FoldJob, state: TrainState, record: RunRecord) -> RunRecord:
     )
     write_record(finished, job.place / "run.json")
     progress_figure(state.history, job.place / "progress.png")
+    write_page(finished, job.place)
     return finished
 
 
 def _log_epoch(state: TrainState, pace: Pace) -> None:
     row = state.history[-1]
-    left_s = (pace.total - state.iteration) * state.seconds / max(1, state.iteration)
     dice = " ".join(f"{key.removeprefix('dice_')} {row[key]:.3f}" for key in row if key.startswith("dice_"))
     _log.info(
         "epoch %d/%d  loss %.4f  Dice (patches): %s  rate %.2e  %.1f s (%.0f %% for data)  %s left",
         int(row["epoch"]), math.ceil(pace.total / pace.per_epoch), row["loss"], dice, row["learning_rate"],
-        row["seconds"], 100.0 * row["data_seconds"] / max(row["seconds"], 1e-9), duration(left_s),
+        row["seconds"], 100.0 * row["data_seconds"] / max(row["seconds"], 1e-9), duration(_left_s(state, pace)),
     )  # fmt: skip
+
+
+def _left_s(state: TrainState, pace: Pace) -> float:
+    return (pace.total - state.iteration) * (state.seconds + state.epoch_seconds) / max(1, state.iteration)
 
 
 def _write_history(path: Path, history: Sequence[dict[str, float]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 
@@ -24,6 +24,7 @@ class FoldJob:
 
     ``from_disk``: the files of ``train_cases`` where these do not fit into memory, else none. ``steps`` is where the
     fastest way to take steps is remembered, ``None`` for nowhere; ``retry_trial`` times the ways whatever lies there.
+    ``log``: what keeps the history beside ``history.csv``.
     """
 
     place: Path
@@ -46,6 +47,7 @@ class FoldJob:
     layout: str = "auto"
     steps: Path | None = None
     retry_trial: bool = False
+    log: Literal["tensorboard"] | None = None
 
 
 def fresh_network(job: FoldJob) -> torch.nn.Module:

@@ -12,19 +12,21 @@ from typing import Literal
 from autolv.augmentation import PRESETS
 from autolv.core.errors import PlanError, TrainingError, WorkspaceError
 from autolv.core.workspace import Workspace
+from autolv.parallel import Position
 from autolv.pipeline.cache import data_hash, fits_memory, load_cases, stored_file
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.fold import train_fold
 from autolv.pipeline.interrupt import stop_if, stop_signals
 from autolv.pipeline.job import FoldJob
+from autolv.pipeline.page import write_page
 from autolv.pipeline.start import Start, read_start, refuse_leak
+from autolv.pipeline.tensorboard import event_writer
 from autolv.pipeline.validate import validate_fold
-from autolv.reporting.pages import run_page
 from autolv.runtime.device import resolve_device
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration, Plan
-from autolv.schema.record import read_record, write_record, write_text
-from autolv.schema.results import Evaluation, RunChoices, RunRecord
+from autolv.schema.record import read_record, write_record
+from autolv.schema.results import RunChoices, RunRecord
 from autolv.schema.splits import Splits
 
 _log = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ class _Request:
     retry_trial: bool
     overwrite: bool
     start: Start | None
+    log: Literal["tensorboard"] | None
+    show: Callable[[Position], None] | None
 
 
 def train(
@@ -72,20 +76,26 @@ def train(
     layout: str = "auto",
     retry_trial: bool = False,
     overwrite: bool = False,
+    log: Literal["tensorboard"] | None = None,
+    show: Callable[[Position], None] | None = None,
 ) -> tuple[Path, ...]:
     """Train ``fold`` (or all, one after another) of ``configuration`` and predict its validation patients.
 
     Without ``configuration`` the plan's recommended one is taken; without ``epochs`` and ``time_budget_minutes`` (per
     fold) the time that the plan was made for, or its epochs where it was made for none; ``augment`` names an
-    augmentation preset to take in place of the plan's, ``init_from`` a model folder or a fold's folder whose weights are
-    begun from as far as they fit. ``precision``, ``layout`` and ``compile`` fix how steps are taken; what is left ``auto``
-    is the fastest, timed once per machine and network, and again with ``retry_trial``. A fold that is finished is skipped,
-    one that was interrupted goes on where it stopped. Returns the folds' folders. Raises ``PlanError``, ``WorkspaceError``
-    (the run's name stands for other choices), ``RegistryError`` (an unknown preset), ``ModelError``
-    (``init_from``), ``TrainingError`` (its patients are the fold's own, for one), ``Interrupted``.
+    augmentation preset to take in place of the plan's, ``init_from`` a model folder or a fold's folder whose weights
+    are begun from as far as they fit. ``precision``, ``layout`` and ``compile`` fix how steps are taken; what is left
+    ``auto`` is the fastest, timed once per machine and network, and again with ``retry_trial``. ``log`` keeps the
+    history as TensorBoard's event files too, in the folds' folders; ``show`` is called after each iteration with the
+    fold's position. A fold that is finished is skipped, one that was interrupted goes on where it stopped. Returns the
+    folds' folders. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for other choices),
+    ``RegistryError`` (an unknown preset), ``ModelError`` (``init_from``), ``TrainingError`` (its patients are the
+    fold's own, for one), ``Interrupted``.
     """
     if epochs is not None and time_budget_minutes is not None:
         raise TrainingError("both --epochs and --time-budget were given.", remedy="Give one of them.")
+    if log == "tensorboard":
+        event_writer()  # if it is not there, better told now than by a fold
     workspace = Workspace.at(root)
     folder, record = open_dataset(workspace, dataset)
     plan = load_plan(workspace, dataset)
@@ -111,7 +121,8 @@ def train(
     request = _Request(
         workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
         choices=choices, run=run, device=device, workers=thread_count(workers), precision=precision,
-        compile_mode=compile, layout=layout, retry_trial=retry_trial, overwrite=overwrite, start=start,
+        compile_mode=compile, layout=layout, retry_trial=retry_trial, overwrite=overwrite, start=start, log=log,
+        show=show,
     )  # fmt: skip
     done = []
     with stop_signals() as stop_asked:
@@ -119,17 +130,6 @@ def train(
             stop_if(stop_asked, f"fold {number}")
             done.append(_one_fold(request, number, stop_asked=stop_asked))
     return tuple(done)
-
-
-def _write_page(record: RunRecord, place: Path) -> None:
-    evaluation = read_record(Evaluation, place / "evaluation.json")
-    pictures = (
-        ("How it went", "Dice on patches is that of unaugmented patches about the hearts of validation patients.",
-         place / "progress.png"),
-        ("What the network was shown", "The first patches after augmentation, with the outlines of their labels.",
-         place / "patches.png"),
-    )  # fmt: skip
-    write_text(place / "report.html", run_page(record, evaluation, pictures))
 
 
 def _augmented(configuration: Configuration, augment: str | None) -> Configuration:
@@ -230,13 +230,14 @@ def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool])
         layout=request.layout,
         steps=request.workspace.steps(),
         retry_trial=request.retry_trial,
+        log=request.log,
     )
     _claim_run(request)
-    network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked)
+    network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked, show=request.show)
     stored.clear()
     validate_fold(network, record, place, request.folder, request.dataset, by_side["validation"], stop_asked=stop_asked)
     finished = record.model_copy(update={"status": "validated"})
-    _write_page(finished, place)
+    write_page(finished, place)
     write_record(finished, record_file)
     _log.info("%s fold %d done: %s", name, number, place)
     return place

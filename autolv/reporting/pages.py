@@ -10,6 +10,12 @@ from pathlib import Path
 from autolv.reporting._text import interval, label_of, number
 from autolv.schema.results import Evaluation, Measured, RunRecord
 
+_STATES = {
+    "training": "in training; this page is written about once a minute",
+    "trained": "trained; its validation patients are being predicted",
+    "validated": "trained and validated",
+}
+_RELOAD = '<meta http-equiv="refresh" content="60">'
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
@@ -23,7 +29,8 @@ img { max-width: 100%; height: auto; background: white; } p.note { color: GrayTe
 def run_page(record: RunRecord, evaluation: Evaluation | None, pictures: Sequence[tuple[str, str, Path]]) -> str:
     """Return the page of one fold: what was trained, how it went, what it was shown, how it scored.
 
-    ``pictures`` are a heading, a sentence and a PNG file each; those that are not there are left out.
+    While the fold is not finished the browser loads the page again every minute. ``pictures`` are a heading, a sentence
+    and a PNG file each; those that are not there are left out.
     """
     title = f"{record.dataset}: {record.configuration.name}, fold {record.fold}"
     parts = [f"<h1>{html.escape(title)}</h1>", _table(_facts(record))]
@@ -40,6 +47,8 @@ def run_page(record: RunRecord, evaluation: Evaluation | None, pictures: Sequenc
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
     )
+    if record.status != "validated":
+        head += _RELOAD
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
     )
@@ -49,13 +58,15 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     configuration, measured = record.configuration, record.measured
     network, training = configuration.network, configuration.training
     layout = "channels last" if measured.channels_last else "contiguous"
+    minutes = "" if record.status == "training" else f", {record.minutes:.1f} min"
     return [
         ("run", record.run),
+        ("state", _STATES[record.status]),
         ("patients", f"{len(record.train_patients)} to train on, {len(record.validation_patients)} to validate with"),
         ("network", f"{network.architecture}, patch {_times(network.patch)}, channels {', '.join(map(str, network.features))}"),
         ("training", f"{training.optimiser}, rate {training.learning_rate:g}, {training.schedule}, batch "
                      f"{training.batch_size}, augmentation {training.augmentation}"),
-        ("length", f"{measured.epochs} epochs of {measured.iterations_per_epoch} iterations, {record.minutes:.1f} min"),
+        ("length", f"{measured.epochs} epochs of {measured.iterations_per_epoch} iterations{minutes}"),
         ("machine", f"{measured.device_name}, {measured.threads} threads, {measured.precision}, {layout}"
                     f"{', compiled' if measured.compiled else ''}{' with CUDA graphs' if measured.graphs else ''}"),
         *_pace(measured),

@@ -14,6 +14,7 @@ from autolv.reporting.figures import draw_contours, draw_legend
 
 _ACROSS = 6
 _SIDE_INCHES = 1.9
+_BEHIND_TEXT = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5}
 
 
 def patches_figure(
@@ -26,7 +27,8 @@ def patches_figure(
     """Draw each patch with its name and the outlines of its labels, and write the picture to ``path``.
 
     ``images`` and ``labels`` are (n, y, x), or (n, z, y, x), of which the middle slice is shown; labels hold 0 and 1 +
-    the position in ``structures``. Each patch has its own range of grey, from its 0.5th to its 99.5th percentile.
+    the position in ``structures``. Each patch has its own range of grey, from its 0.5th to its 99.5th percentile, which
+    stands below its name: so a wrong scale or shift of intensities is seen too.
     """
     if images.shape != labels.shape or images.ndim not in (3, 4) or len(names) != len(images) or not len(images):
         raise ValueError(
@@ -44,6 +46,7 @@ def patches_figure(
         for channel, structure in reversed(list(enumerate(structures, start=1))):
             draw_contours(axes, mask == channel, colour_of(structure), 1.2, "-")
         axes.set_axis_off()
-        axes.text(0.03, 0.97, name, color="white", fontsize=6, va="top", transform=axes.transAxes)
+        text = f"{name}\n{low:.2g} to {high:.2g}"
+        axes.text(0.03, 0.97, text, color="white", fontsize=6, va="top", transform=axes.transAxes, bbox=_BEHIND_TEXT)
     draw_legend(figure, structures, with_reference=False)
     save(figure, path)

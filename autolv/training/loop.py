@@ -115,13 +115,14 @@ def fit(
     monitor: Callable[[], dict[str, float]],
     on_epoch: Callable[[TrainState], None],
     stop_asked: Callable[[], bool],
+    on_step: Callable[[TrainState], None] = lambda _: None,
 ) -> None:
     """Train until ``pace.total`` iterations are done.
 
-    ``monitor`` returns what to add to an epoch's row of the history; ``on_epoch`` is called after each. Raises
-    ``Interrupted`` between two iterations once ``stop_asked`` says so (the caller saves), ``TrainingError`` when the
-    loss is not finite or has run away, or when not even one sample fits the memory. All losses have been read, and were
-    sound, whenever ``on_epoch`` is called or ``Interrupted`` is raised.
+    ``monitor`` returns what to add to an epoch's row of the history; ``on_epoch`` is called after each, ``on_step``
+    after each iteration. Raises ``Interrupted`` between two iterations once ``stop_asked`` says so (the caller saves),
+    ``TrainingError`` when the loss is not finite or has run away, or when not even one sample fits the memory. All
+    losses have been read, and were sound, whenever ``on_epoch`` is called or ``Interrupted`` is raised.
     """
     pace = replace(pace, parts=max(pace.parts, state.parts))
     unread: list[_Unread] = []
@@ -146,6 +147,7 @@ def fit(
             on_epoch(state)
         else:
             state.epoch_seconds += time.monotonic() - begin
+        on_step(state)
         if stop_asked() and state.iteration < pace.total:
             _read(unread, state)
             raise Interrupted(

@@ -28,7 +28,9 @@ def test_every_dependency_has_a_lower_bound_and_an_exact_pin() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = {name_of(line): line for line in lines}
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
-    wanted = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dev"]]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [*PROJECT["project"]["dependencies"], *(text for extra in extras.values() for text in extra)]
+    assert set(extras["tensorboard"]) <= set(extras["dev"])
     assert len(wanted) > 15
     assert [text for text in wanted if ">=" not in text or name_of(text) not in pins] == []
     assert pins["torch"] == "torch==2.13.0"

@@ -33,12 +33,14 @@ CASES = {
     "train": (
         "-d D -c 3d_vnet -f all --run long --device cpu --time-budget 12m --augment vendor-robust "
         "--init-from M --precision float32 "
-        "--compile off --layout channels_last --retry-trial --overwrite --seed 5 --workers 1 --root ROOT",
+        "--compile off --layout channels_last --retry-trial --log tensorboard --overwrite --seed 5 --workers 1 "
+        "--root ROOT",
         {
             "layout": "channels_last", "retry_trial": True,
             "dataset": "D", "configuration": "3d_vnet", "fold": "all", "run": "long", "root": Path("ROOT"),
             "device": "cpu", "workers": 1, "seed": 5, "epochs": None, "time_budget_minutes": 12.0,
             "augment": "vendor-robust", "init_from": Path("M"), "precision": "float32", "compile": "off", "overwrite": True,
+            "log": "tensorboard", "show": None,  # a bar is drawn on terminals only
         },
     ),
     "find_best_config": (
@@ -68,7 +70,7 @@ CASES = {
     ),
     "demo": (
         "--time-budget 5m --device cpu --workers 1 --root .",
-        {"root": Path("demo"), "minutes": 5.0, "workers": 1, "device": "cpu"},
+        {"root": Path("demo"), "minutes": 5.0, "workers": 1, "device": "cpu", "show": None},
     ),
     "doctor": ("--root ROOT", {"root": Path("ROOT")}),
 }  # fmt: skip

@@ -84,6 +84,7 @@ def test_the_page_says_what_the_records_say() -> None:
     assert ["machine", "x, 2 threads, bfloat16, contiguous, compiled"] in rows
     assert ["LV cavity", "0.931", "0.910 to 0.950", "4.57", "-"] in rows
     assert rows[-1] == ["mean", "0.897", "", "", ""]
+    assert ["state", "trained and validated"] in rows and "refresh" not in page
     assert "A<b>" not in page and "A&lt;b&gt;&amp;C" in page
 
 
@@ -95,6 +96,14 @@ def test_the_page_tells_the_rate_of_a_step_and_the_share_of_waiting_where_they_a
     assert ["step", "268 GFLOP/s in convolutions, 0.67 of the rate of a matrix product on this machine"] in rows
     assert ["data", "1.2 % of the training time"] in rows
     assert not {"step", "data"} & {row[0] for row in _read(run_page(record, _evaluation(), ())).rows}
+
+
+def test_the_page_of_a_run_under_way_says_so_and_is_loaded_again() -> None:
+    page = run_page(_record().model_copy(update={"status": "training", "minutes": 0.0}), None, ())
+    rows = _read(page).rows
+    assert ["length", "3 epochs of 10 iterations"] in rows
+    assert any(row[0] == "state" and row[1].startswith("in training") for row in rows)
+    assert '<meta http-equiv="refresh" content="60">' in page and "Validation" not in page
 
 
 def test_the_page_asks_for_nothing_and_leaves_out_pictures_that_are_not_there(tmp_path: Path) -> None:

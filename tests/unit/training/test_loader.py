@@ -16,6 +16,7 @@ import torch
 
 from autolv.core.errors import DataError, TrainingError
 from autolv.schema.plan import Network, Training
+from autolv.training import loader
 from autolv.training.loader import prefetched
 from autolv.training.sampler import Batch, Sampler, TrainingCase
 
@@ -91,9 +92,9 @@ def test_a_batch_out_of_turn_is_a_fault_of_the_caller() -> None:
         batch_of(3)
 
 
-def _take_nine(trouble: str) -> None:
+def _take_nine(trouble: str, patience_s: float = 2.0) -> None:
     make = partial(_Troubled, trouble)
-    with prefetched(make, first=0, last=9, workers=2, pin=False, patience_s=2.0) as batch_of:  # type: ignore[arg-type]
+    with prefetched(make, first=0, last=9, workers=2, pin=False, patience_s=patience_s) as batch_of:  # type: ignore[arg-type]
         for iteration in range(9):
             batch_of(iteration)
 
@@ -123,6 +124,17 @@ def test_a_worker_in_trouble_is_told_in_time_and_leaves_nobody_behind(
     assert capfd.readouterr() == ("", "")  # the sentence says it all
 
 
+@needs_proc
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_told_within_thirty_seconds() -> None:
+    before = _children()
+    begin = time.monotonic()
+    with pytest.raises(TrainingError, match="no batch for 20 s"):
+        _take_nine("hangs", loader._PATIENCE_S)
+    assert time.monotonic() - begin < 30
+    assert _children() <= before
+
+
 class _Large:
     """Makes batches of 24 MB, far more than a pipe holds: a worker is in the midst of writing one most of the time."""
 
@@ -141,8 +153,7 @@ def test_a_worker_killed_in_writing_a_batch_is_told_too(victim: int, capfd: pyte
         os.kill(sorted(_children() - before)[victim], signal.SIGKILL)
         begin = time.monotonic()
         with pytest.raises(TrainingError, match="no longer there"):
-            for iteration in range(1, 99):
-                batch_of(iteration)
+            list(map(batch_of, range(1, 99)))
         assert time.monotonic() - begin < 10
     assert _children() <= before
     assert capfd.readouterr() == ("", "")
