@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 
 from autolv.cli.convert import main as convert_main
 from autolv.cli.plan_and_preprocess import main as plan_main
+from autolv.core.workspace import Workspace
 from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
+from autolv.schema.plan import Plan
+from autolv.schema.record import read_record, write_record
 
 
 def _plan_phantoms(root: Path, name: str, *, seed: int) -> None:
@@ -33,4 +37,26 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the planned dataset D of four small phantoms; read-only, made once."""
     root = tmp_path_factory.mktemp("planned")
     _plan_phantoms(root, "D", seed=0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def planned_small(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace ``planned`` with a 2d_unet so small that an epoch takes a moment; read-only, made once."""
+    root = tmp_path_factory.mktemp("planned_small") / "w"
+    shutil.copytree(planned, root)
+    path = Workspace.at(root).plan_file("D")
+    plan = read_record(Plan, path)
+    given = plan.configurations["2d_unet"]
+    network = given.network.model_copy(
+        update={
+            "patch": (32, 32), "features": (4, 6, 8), "kernels": ((3, 3),) * 3, "strides": ((1, 1), (2, 2), (2, 2)),
+            "blocks": (1, 1, 1), "decoder_blocks": (1, 1), "heads": 2,
+        }
+    )  # fmt: skip
+    training = given.training.model_copy(
+        update={"batch_size": 5, "iterations_per_epoch": 4, "deep_supervision_weights": (2 / 3, 1 / 3)}
+    )
+    small = given.model_copy(update={"network": network, "training": training})
+    write_record(plan.model_copy(update={"configurations": plan.configurations | {"2d_unet": small}}), path)
     return root
