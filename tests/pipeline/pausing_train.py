@@ -1,7 +1,8 @@
 """``autolv_train`` that halts at one moment of writing a file, so that a test can kill it there.
 
-``python pausing_train.py MOMENT SAVE ARGUMENT ...``: MOMENT is one of those named below, or ``never``; the moments of a save come
-at the so manieth one of the process. Where it halts it writes the line ``halted`` to stderr. Each epoch's state is saved.
+``python pausing_train.py MOMENT SAVE ARGUMENT ...``: MOMENT is one of those named below, or ``never``; the moments of a
+save come at the so manieth one of the process. Where it halts it writes the line ``halted`` to stderr. The state is
+saved after each epoch.
 """
 
 from __future__ import annotations
