@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -22,19 +19,20 @@ from autolv.core.errors import Interrupted
 from autolv.imageio.store import StoredCase, map_stored
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
-from autolv.parallel import Position, duration
+from autolv.parallel import Position
 from autolv.pipeline.job import FoldJob, fresh_network, laid_out, seed_of
+from autolv.pipeline.keeper import STATE, keeping
 from autolv.pipeline.measure import measure, pace_of
 from autolv.pipeline.page import write_page
 from autolv.pipeline.start import begin_from
-from autolv.pipeline.tensorboard import Row, discard_events, event_file
+from autolv.pipeline.tensorboard import discard_events
 from autolv.pipeline.versions import versions
 from autolv.reporting.figures import progress_figure
 from autolv.reporting.patches import patches_figure
 from autolv.runtime.device import prepare, resolve_device
 from autolv.runtime.memory import fits_beside_training
 from autolv.schema.plan import Configuration
-from autolv.schema.record import write_bytes, write_record, write_text
+from autolv.schema.record import write_bytes, write_record
 from autolv.schema.results import Measured, RunRecord
 from autolv.training.average import averaged, averaged_from, exchange
 from autolv.training.loader import prefetched
@@ -43,9 +41,6 @@ from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patche
 from autolv.training.state import TrainState, make_optimiser, make_scaler
 
 _log = logging.getLogger(__name__)
-_STATE = "state.pt"
-_SAVE_EVERY_S = 20.0
-_DRAW_EVERY_S = 60.0
 _PATCHES = 18
 
 
@@ -91,13 +86,15 @@ def train_fold(
         average=average,
         scaler=make_scaler(device, measured.precision),
     )
-    if state.load(job.place / _STATE):
+    if state.load(job.place / STATE):
         _log.info("resumed %s fold %d at iteration %d", job.configuration.name, job.fold, state.iteration)
     watch = monitor_patches(_cases(job.validation_cases), job.configuration.network)
     structures = job.dataset.schema_.structures
     try:
-        with _log_of(job, state) as log_row, _batches(job, sampler, state.iteration, pace) as batch_of:
-            keeper = _Keeper(job, record, pace, log_row, show)
+        with (
+            keeping(job, record, state, pace, show) as keeper,
+            _batches(job, sampler, state.iteration, pace) as batch_of,
+        ):
             fit(
                 state,
                 batch_of=batch_of,
@@ -110,7 +107,7 @@ def train_fold(
                 on_step=keeper.after_step,
             )
     except Interrupted:  # between two iterations; what interrupts one half-way must not be saved
-        state.save(job.place / _STATE)
+        state.save(job.place / STATE)
         raise
     return network, _finish(job, state, record)
 
@@ -144,50 +141,6 @@ def _batches(job: FoldJob, sampler: Sampler, first: int, pace: Pace) -> Abstract
 def _open_sampler(files: Sequence[Path], configuration: Configuration, seed: int) -> Sampler:
     cases = _cases([map_stored(path) for path in files])
     return Sampler(cases, configuration.network, configuration.training, seed=seed)
-
-
-def _log_of(job: FoldJob, state: TrainState) -> AbstractContextManager[Callable[[Row], None]]:
-    """Return what takes each row of the history to where ``--log`` says, for one to nowhere."""
-    if job.log is None:
-        return nullcontext(lambda _: None)
-    return event_file(job.place, state.history, job.place / "patches.png")
-
-
-class _Keeper:
-    """What is told and kept of a run.
-
-    After each step its position; after each epoch a line and the history, from time to time the state, the picture and
-    the page.
-    """
-
-    def __init__(
-        self,
-        job: FoldJob,
-        record: RunRecord,
-        pace: Pace,
-        log_row: Callable[[Row], None],
-        show: Callable[[Position], None] | None,
-    ) -> None:
-        self._place, self._record, self._pace, self._log_row, self._show = job.place, record, pace, log_row, show
-        self._label = f"{job.configuration.name} fold {job.fold}"
-        self._saved = self._drawn = time.monotonic()
-
-    def after_step(self, state: TrainState) -> None:
-        if self._show is not None:
-            left_s = _left_s(state, self._pace)
-            self._show(Position(label=self._label, done=state.iteration, total=self._pace.total, left_s=left_s))
-
-    def after_epoch(self, state: TrainState) -> None:
-        _log_epoch(state, self._pace)
-        _write_history(self._place / "history.csv", state.history)
-        self._log_row(state.history[-1])
-        if time.monotonic() - self._saved > _SAVE_EVERY_S or state.iteration == self._pace.total:
-            state.save(self._place / _STATE)
-            self._saved = time.monotonic()
-        if time.monotonic() - self._drawn > _DRAW_EVERY_S:
-            progress_figure(state.history, self._place / "progress.png")
-            write_page(self._record, self._place)
-            self._drawn = time.monotonic()
 
 
 def _loss(configuration: Configuration) -> Loss:
@@ -269,25 +222,3 @@ def _finish(job: FoldJob, state: TrainState, record: RunRecord) -> RunRecord:
     progress_figure(state.history, job.place / "progress.png")
     write_page(finished, job.place)
     return finished
-
-
-def _log_epoch(state: TrainState, pace: Pace) -> None:
-    row = state.history[-1]
-    dice = " ".join(f"{key.removeprefix('dice_')} {row[key]:.3f}" for key in row if key.startswith("dice_"))
-    _log.info(
-        "epoch %d/%d  loss %.4f  Dice (patches): %s  rate %.2e  %.1f s (%.0f %% for data)  %s left",
-        int(row["epoch"]), math.ceil(pace.total / pace.per_epoch), row["loss"], dice, row["learning_rate"],
-        row["seconds"], 100.0 * row["data_seconds"] / max(row["seconds"], 1e-9), duration(_left_s(state, pace)),
-    )  # fmt: skip
-
-
-def _left_s(state: TrainState, pace: Pace) -> float:
-    return (pace.total - state.iteration) * (state.seconds + state.epoch_seconds) / max(1, state.iteration)
-
-
-def _write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_text(path, text.getvalue())

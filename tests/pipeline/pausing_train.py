@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import autolv.pipeline.fold as fold
+import autolv.pipeline.keeper as keeper
 import autolv.pipeline.train as recipe
 from autolv.cli.train import main
 from autolv.schema.results import RunRecord
@@ -78,7 +79,7 @@ def _halt_before(module: object, status: str) -> None:
 
 if __name__ == "__main__":
     chosen, which, *arguments = sys.argv[1:]
-    fold._SAVE_EVERY_S = 0.0
+    keeper._SAVE_EVERY_S = 0.0
     _halt_in_save(chosen, int(which))
     if chosen == "weights written":
         _halt_before(fold, "trained")

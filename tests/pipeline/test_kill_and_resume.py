@@ -42,7 +42,7 @@ def _start(command: list[str], root: Path, log: Path) -> subprocess.Popen[bytes]
     name, *arguments = command
     code = f"from autolv.cli.{name} import main; raise SystemExit(main({[*arguments, '--root', str(root)]!r}))"
     if name == "train":  # the state is saved every 20 s, which these runs do not last: here after each epoch
-        code = f"import autolv.pipeline.fold as f; f._SAVE_EVERY_S = 0.0; {code}"
+        code = f"import autolv.pipeline.keeper as k; k._SAVE_EVERY_S = 0.0; {code}"
     with log.open("wb") as lines:
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=lines)
 

@@ -20,7 +20,7 @@ import autolv.pipeline.train as recipe
 from autolv.cli.train import main as train_main
 from autolv.core.errors import DataError
 from autolv.core.workspace import Workspace
-from autolv.pipeline import fold
+from autolv.pipeline import keeper
 from autolv.schema.record import read_record
 from autolv.schema.results import RunRecord
 from autolv.training import loop
@@ -73,7 +73,7 @@ def _inject(patch: pytest.MonkeyPatch, harm: Harm) -> None:
         return harm(batch) if iteration == _FAULT_AT else batch
 
     patch.setattr(Sampler, "batch", harmed)
-    patch.setattr(fold, "_SAVE_EVERY_S", 0.0)
+    patch.setattr(keeper, "_SAVE_EVERY_S", 0.0)
 
 
 def _said_once(capfd: pytest.CaptureFixture[str], words: str) -> None:
@@ -110,7 +110,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_state(
     with pytest.MonkeyPatch.context() as patch:
         _inject(patch, lambda batch: Batch(images=batch.images * float("nan"), labels=batch.labels, cases=batch.cases))
         assert _train(root) == 2
-    _said_once(capfd, f"the loss became nan at iteration {_FAULT_AT}, with the cases patient")
+    _said_once(capfd, f"the loss or its gradient became nan at iteration {_FAULT_AT}, with the cases patient")
     assert _record(root).status == "training" and not (_place(root) / "weights.safetensors").exists()
     assert "in training" in (_place(root) / "report.html").read_text(encoding="utf-8")
     assert _train(root) == 0
