@@ -35,7 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
         "-c",
         "--configuration",
         metavar="CONFIGURATION",
-        help="{2d,3d}_{unet,attention_unet,vnet} (default: the one that the plan recommends)",
+        help="{2d,3d}_{unet,attention_unet,vnet,resenc_unet}, or 3d_unet_iso where the plan proposes it (default: the one "
+        "that the plan recommends)",
     )
     parser.add_argument(
         "-f", "--fold", metavar="FOLD", type=fold, default=0, help="0, 1, ... or all, one after another (default: 0)"

@@ -103,6 +103,12 @@ def linear_window(n_in: int, n_out: int, start: int, stop: int) -> Window | None
     return Window(target, source, matrix[target, source])
 
 
+def nearest_index(n_in: int, n_out: int) -> NDArray[np.intp]:
+    """Return for each of n_out samples the nearest of n_in (midway: the higher one)."""
+    # integer arithmetic: floor((i + 0.5) * n_in / n_out) without rounding
+    return ((2 * np.arange(n_out) + 1) * n_in) // (2 * n_out)
+
+
 def resample_labels(labels: NDArray[np.uint8], shape: Sequence[int], classes: int, order: int = 1) -> NDArray[np.uint8]:
     """Return labels (..., as in ``resample``) on a grid of ``shape``.
 
@@ -163,7 +169,7 @@ def _largest_share(
 def _nearest_labels(labels: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint8]:
     result = labels
     for axis, size in zip(range(-len(shape), 0), shape, strict=True):
-        result = np.take(result, _nearest_index(labels.shape[axis], size), axis=axis)
+        result = np.take(result, nearest_index(labels.shape[axis], size), axis=axis)
     return result
 
 
@@ -179,10 +185,5 @@ def _linear(n_in: int, n_out: int) -> NDArray[np.float32]:
 
 def _nearest(n_in: int, n_out: int) -> NDArray[np.float32]:
     matrix = np.zeros((n_out, n_in), dtype=np.float32)
-    matrix[np.arange(n_out), _nearest_index(n_in, n_out)] = 1
+    matrix[np.arange(n_out), nearest_index(n_in, n_out)] = 1
     return matrix
-
-
-def _nearest_index(n_in: int, n_out: int) -> NDArray[np.intp]:
-    # integer arithmetic: floor((i + 0.5) * n_in / n_out) without rounding
-    return ((2 * np.arange(n_out) + 1) * n_in) // (2 * n_out)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autolv.core.errors import ModelError
@@ -15,10 +14,11 @@ from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_c
 from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
 from autolv.pipeline.scoring import Scorer
 from autolv.pipeline.versions import versions
-from autolv.planning.cost import network_cost
+from autolv.planning.cost import flops_per_mm3
 from autolv.reporting.tables import candidates_table
+from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Plan
-from autolv.schema.record import write_record, write_text
+from autolv.schema.record import read_record, write_record, write_text
 from autolv.schema.results import BestConfig, Candidate
 from autolv.selection.candidates import ScoredCandidate, candidate_name, enumerate_candidates
 from autolv.selection.postprocess import candidate_steps, choose_postprocessing
@@ -54,7 +54,8 @@ def find_best_config(
     trained = _comparable(found, workspace, dataset, run)
     available = _log_available(trained, len(splits.folds), workspace, dataset, run)
     scorer = Scorer(folder, record, trained, workers=thread_count(workers))
-    selection = _select(scorer, plan, trained, seed)
+    costs = _costs(plan, list(trained), workspace.fingerprint_file(dataset))
+    selection = _select(scorer, plan, trained, costs, seed)
     chosen = next(c for c in enumerate_candidates(list(trained)) if candidate_name(c) == selection.choice.chosen)
     # the chosen one's post-processing may be judged on all its own cases, not only on those that all share
     cases = scorer.cases(chosen)
@@ -144,7 +145,7 @@ def _root_flag(workspace: Workspace) -> str:
     return "" if workspace.root == Path.cwd() else f" --root {shlex.quote(str(workspace.root))}"
 
 
-def _select(scorer: Scorer, plan: Plan, trained: Trained, seed: int) -> Selection:
+def _select(scorer: Scorer, plan: Plan, trained: Trained, costs: Mapping[str, float], seed: int) -> Selection:
     names = list(trained)
     shared = scorer.cases(tuple(names))
     _log.info("comparing on %d cases of %d patients", len(shared), len({case.patient for case in shared}))
@@ -154,7 +155,7 @@ def _select(scorer: Scorer, plan: Plan, trained: Trained, seed: int) -> Selectio
             name=name,
             configurations=parts,
             dice=scorer.dice(parts, shared, ()),
-            cost=sum(_cost(plan, part) for part in parts),
+            cost=sum(costs[part] for part in parts),
         )
         for name, parts in by_name.items()
     ]
@@ -168,10 +169,13 @@ def _select(scorer: Scorer, plan: Plan, trained: Trained, seed: int) -> Selectio
     )
 
 
-def _cost(plan: Plan, name: str) -> float:
-    """Return the operations per voxel of one network, the measure in which candidates' costs are compared."""
-    network = plan.configurations[name].network
-    return network_cost(network).forward_flops / math.prod(network.patch)
+def _costs(plan: Plan, names: Sequence[str], fingerprint_file: Path) -> dict[str, float]:
+    """Return what each configuration costs for the same piece of image: in this, candidates are compared."""
+    chosen = [plan.configurations[name] for name in names]
+    own_mm = 1.0  # as good as any where all, or none, keep the slices of each stack
+    if len({c.preprocessing.slice_spacing_mm is None for c in chosen}) > 1:
+        own_mm = read_record(Fingerprint, fingerprint_file).spacing_mm[0].median
+    return {c.name: flops_per_mm3(c.network, c.preprocessing, own_mm) for c in chosen}
 
 
 def _candidates(scorer: Scorer, selection: Selection, trained: Trained) -> tuple[Candidate, ...]:

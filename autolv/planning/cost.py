@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from autolv.core.errors import PlanError
-from autolv.schema.plan import Ints, Network
+from autolv.schema.plan import Ints, Network, Preprocessing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,16 @@ def network_cost(network: Network) -> Cost:
         forward_flops=sum(layer.flops for layer in layers),
         activations=sum(layer.outputs * layer.voxels for layer in layers),
     )
+
+
+def flops_per_mm3(network: Network, block: Preprocessing, own_slice_mm: float) -> float:
+    """Return the forward operations per mm³ of image, in which networks on different grids can be compared.
+
+    ``own_slice_mm`` is the slice spacing where the block keeps each stack's own.
+    """
+    slice_mm = own_slice_mm if block.slice_spacing_mm is None else block.slice_spacing_mm
+    voxel_mm3 = math.prod(block.in_plane_spacing_mm) * slice_mm
+    return network_cost(network).forward_flops / (math.prod(network.patch) * voxel_mm3)
 
 
 def stage_voxels(network: Network) -> Ints:

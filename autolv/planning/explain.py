@@ -21,13 +21,27 @@ def explain(plan: Plan) -> str:
 
     What a configuration shares with one further up, value and reason, is listed by name and not repeated.
     """
-    lines = [*_headline(plan), "", *_overview(plan), "", "Preprocessing, the same for all configurations"]
-    first = next(iter(plan.configurations.values()))
-    lines += list(_rows(_entries(first, "preprocessing")))
+    lines = [*_headline(plan), "", *_overview(plan)]
+    for name, reason in plan.not_proposed.items():
+        lines += ["", *textwrap.wrap(f"Not proposed: {name}: {reason}", _WIDTH)]
     told: dict[tuple[str, str, str], str] = {}
+    for title, configuration in _preprocessings(plan):
+        lines += ["", title, *_section(configuration, ("preprocessing",), title, told)]
     for configuration in _recommended_first(plan):
-        lines += ["", *_configuration(configuration, told)]
+        name = configuration.name
+        lines += ["", name, "-" * len(name), *_section(configuration, ("network", "training"), name, told)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _preprocessings(plan: Plan) -> Iterator[tuple[str, Configuration]]:
+    """Yield each preprocessing block once: a title, and a configuration that has it."""
+    users: dict[str, list[Configuration]] = {}
+    for configuration in plan.configurations.values():
+        users.setdefault(configuration.preprocessing.content_hash(), []).append(configuration)
+    first, *others = users.values()
+    yield "Preprocessing" if others else "Preprocessing, the same for all configurations", first[0]
+    for group in others:
+        yield f"Preprocessing of {', '.join(c.name for c in group)}", group[0]
 
 
 def _headline(plan: Plan) -> list[str]:
@@ -74,17 +88,17 @@ def _recommended_first(plan: Plan) -> Iterator[Configuration]:
     yield from (c for name, c in plan.configurations.items() if name != plan.recommended)
 
 
-def _configuration(configuration: Configuration, told: dict[tuple[str, str, str], str]) -> Iterator[str]:
-    """Yield a configuration's lines; ``told`` remembers which entry stood first under which configuration."""
-    yield configuration.name
-    yield "-" * len(configuration.name)
+def _section(
+    configuration: Configuration, blocks: Sequence[str], title: str, told: dict[tuple[str, str, str], str]
+) -> Iterator[str]:
+    """Yield the lines of some blocks; ``told`` remembers which entry stood first under which title."""
     same: dict[str, list[str]] = {}
-    for block in ("network", "training"):
+    for block in blocks:
         for entry in _entries(configuration, block):
             if entry in told:
                 same.setdefault(told[entry], []).append(entry[0])
                 continue
-            told[entry] = configuration.name
+            told[entry] = title
             yield from _rows([entry])
     for name, fields in same.items():
         text = f"as in {name}: {', '.join(fields)}"

@@ -9,10 +9,12 @@ from autolv.planning.cost import network_cost
 from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Compute, Ints, Network
 
-ARCHITECTURES = ("unet", "attention_unet", "vnet")
+ARCHITECTURES = ("unet", "attention_unet", "vnet", "resenc_unet")
 _MOST_STAGES = {"cpu": 5, "mps": 5, "cuda": 6}
 _FEATURE_CAP = {2: 512, 3: 320}  # Isensee 2021
-_MOST_TIMES_UNET = 1.5  # operations of a V-Net: its wide kernels pay for fewer channels
+# Operations as multiples of the U-Net's: a V-Net's wide kernels, and a residual encoder's depth, pay for fewer channels.
+# The residual encoder of nnU-Net's memory, ResEnc-M, trains a third longer than its U-Net (Isensee 2024).
+_MOST_TIMES_UNET = {"vnet": 1.5, "resenc_unet": 1.5}
 _BYTES_PER_VOXEL = 5  # float32 image, uint8 labels
 
 
@@ -25,30 +27,38 @@ class SizedNetwork:
     reasons: dict[str, str]
 
 
-def workload(fingerprint: Fingerprint, dimensions: int) -> budget.Workload:
-    """Return what a fold trains on: slices for 2D configurations, volumes for 3D ones."""
+def workload(fingerprint: Fingerprint, dimensions: int, target: rules.Target | None = None) -> budget.Workload:
+    """Return what a fold trains on: slices for 2D configurations, volumes for 3D ones, on the grid of ``target``."""
+    target = target or rules.own_target(fingerprint)
     share = rules.training_share(fingerprint.patients)
-    slices = rules.slices_after_resampling(fingerprint)
-    pixels = rules.field_sides_mm(fingerprint)[1] / rules.in_plane_spacing_mm(fingerprint) ** 2
+    slices = rules.slices_after_resampling(fingerprint, target)
+    pixels = rules.field_sides_mm(fingerprint)[1] / target.in_plane_mm**2
     total = sum(slices) if dimensions == 2 else len(slices)
     return budget.Workload(
         items=max(1, round(share * total)),
-        slices_per_item=1 if dimensions == 2 else rules.patch_slices(fingerprint),
+        slices_per_item=1 if dimensions == 2 else rules.measured_slices(fingerprint, target),
         data_gb=sum(slices) * pixels * _BYTES_PER_VOXEL / 1e9,
     )
 
 
 def size_network(
-    fingerprint: Fingerprint, compute: Compute, architecture: str, dimensions: int, *, unet: Network | None = None
+    fingerprint: Fingerprint,
+    compute: Compute,
+    architecture: str,
+    dimensions: int,
+    *,
+    unet: Network | None = None,
+    target: rules.Target | None = None,
 ) -> SizedNetwork:
     """Return the largest network of ``architecture`` that the compute allows, held to what ``unet`` costs where given.
 
-    The patch shrinks only where not even the narrowest network with the smallest batch fits the memory, and only if
-    shrinking helps.
+    It is planned for the grid of ``target``, by default the dataset's own. The patch shrinks only where not even the
+    narrowest network with the smallest batch fits the memory, and only if shrinking helps.
     """
-    work, stages = workload(fingerprint, dimensions), _MOST_STAGES[compute.device]
-    size, spacings = _wanted_patch(fingerprint, dimensions)
-    field = _field_voxels(fingerprint, dimensions)
+    target = target or rules.own_target(fingerprint)
+    work, stages = workload(fingerprint, dimensions, target), _MOST_STAGES[compute.device]
+    size, spacings = _wanted_patch(fingerprint, dimensions, target)
+    field = _field_voxels(fingerprint, dimensions, target)
     wanted = rules.topology(size, spacings, most_stages=stages)
     shape: rules.Topology | None = wanted
     sizing: budget.Sizing | None = None
@@ -59,18 +69,28 @@ def size_network(
     if sizing is None:  # nothing fits: the memory is too small for any patch
         narrowest = _candidates(fingerprint, compute, architecture, wanted, unet)[0]
         sizing = budget.size(narrowest, budget.SMALLEST_BATCH, work, compute)
-    shrunk = sizing.network.patch != wanted.patch
-    return SizedNetwork(
-        sizing=sizing, work=work, reasons=_reasons(fingerprint, compute, sizing, work, shrunk=shrunk, unet=unet)
+    reasons = _reasons(
+        fingerprint, compute, sizing, work, target, shrunk=sizing.network.patch != wanted.patch, unet=unet
     )
+    return SizedNetwork(sizing=sizing, work=work, reasons=reasons)
 
 
-def _wanted_patch(fingerprint: Fingerprint, dimensions: int) -> tuple[Ints, tuple[float, ...]]:
+def size_at_width(
+    fingerprint: Fingerprint, compute: Compute, architecture: str, dimensions: int, base: int, *, target: rules.Target
+) -> budget.Sizing:
+    """Return what is expected of a network of ``base`` channels on the patch that is wanted, with the smallest batch."""
+    size, spacings = _wanted_patch(fingerprint, dimensions, target)
+    shape = rules.topology(size, spacings, most_stages=_MOST_STAGES[compute.device])
+    network = _build(architecture, len(fingerprint.structures) + 1, shape, base)
+    return budget.size(network, budget.SMALLEST_BATCH, workload(fingerprint, dimensions, target), compute)
+
+
+def _wanted_patch(fingerprint: Fingerprint, dimensions: int, target: rules.Target) -> tuple[Ints, tuple[float, ...]]:
     """Return the patch before padding, in voxels, and the spacing that networks see."""
-    side, spacing = rules.in_plane_side(fingerprint), rules.in_plane_spacing_mm(fingerprint)
+    side, spacing = rules.in_plane_side(fingerprint, target), target.in_plane_mm
     if dimensions == 2:
         return (side, side), (spacing, spacing)
-    slices, slice_spacing = rules.patch_slices(fingerprint), rules.target_slice_spacing_mm(fingerprint)
+    slices, slice_spacing = rules.patch_slices(fingerprint, target), rules.target_slice_spacing_mm(fingerprint, target)
     return (slices, side, side), (slice_spacing, spacing, spacing)
 
 
@@ -82,8 +102,8 @@ def _candidates(
     networks = tuple(_build(architecture, classes, shape, base) for base in budget.bases(compute.device))
     if unet is None:
         return networks
-    if architecture == "vnet":
-        most = network_cost(unet).forward_flops * _MOST_TIMES_UNET
+    if architecture in _MOST_TIMES_UNET:
+        most = network_cost(unet).forward_flops * _MOST_TIMES_UNET[architecture]
         return tuple(n for n in networks if n is networks[0] or network_cost(n).forward_flops <= most)
     return tuple(n for n in networks if n.features[0] <= unet.features[0])
 
@@ -95,6 +115,8 @@ def _build(architecture: str, classes: int, shape: rules.Topology, base: int) ->
     if architecture == "vnet":
         blocks, decoder_blocks = rules.vnet_blocks(stages)
         kernels = tuple(tuple(5 if k == 3 else k for k in kernel) for kernel in kernels)
+    elif architecture == "resenc_unet":
+        blocks, decoder_blocks = rules.resenc_blocks(stages)
     return Network(
         architecture=architecture,
         patch=shape.patch,
@@ -109,9 +131,9 @@ def _build(architecture: str, classes: int, shape: rules.Topology, base: int) ->
     )
 
 
-def _field_voxels(fingerprint: Fingerprint, dimensions: int) -> tuple[float, ...]:
-    side = rules.field_sides_mm(fingerprint)[0] / rules.in_plane_spacing_mm(fingerprint)
-    slices = rules.slices_after_resampling(fingerprint)
+def _field_voxels(fingerprint: Fingerprint, dimensions: int, target: rules.Target) -> tuple[float, ...]:
+    side = rules.field_sides_mm(fingerprint)[0] / target.in_plane_mm
+    slices = rules.slices_after_resampling(fingerprint, target)
     return (side, side) if dimensions == 2 else (sorted(slices)[len(slices) // 2], side, side)
 
 
@@ -120,18 +142,20 @@ def _reasons(
     compute: Compute,
     sizing: budget.Sizing,
     work: budget.Workload,
+    target: rules.Target,
     *,
     shrunk: bool,
     unet: Network | None,
 ) -> dict[str, str]:
     network = sizing.network
     vnet = network.architecture == "vnet"
+    blocks, decoder_blocks = _BLOCK_REASONS.get(network.architecture, _PLAIN_BLOCK_REASONS)
     kernels = "3 in-plane"
     if network.dimensions == 3:
         kernels = "3; 1 across slices until the in-plane spacing has come within a factor of 2 of the slice spacing"
     return {
         "network.architecture": _ARCHITECTURE_REASONS[network.architecture],
-        "network.patch": _patch_reason(fingerprint, network, shrunk=shrunk),
+        "network.patch": _patch_reason(fingerprint, network, target, shrunk=shrunk),
         "network.in_channels": "one image per case",
         "network.classes": f"background and {', '.join(fingerprint.structures)}",
         "network.features": _features_reason(sizing, work, compute, unet=unet),
@@ -140,16 +164,8 @@ def _reasons(
             f"each axis is halved while it keeps 4 voxels and its spacing is below twice the finest (Isensee 2021); "
             f"at most {_MOST_STAGES[compute.device]} resolutions on {compute.device}"
         ),
-        "network.blocks": (
-            "convolutions per residual stage as in Milletari 2016"
-            if vnet
-            else "two convolutions per stage (Isensee 2021)"
-        ),
-        "network.decoder_blocks": (
-            "finest first; as in the network published with Milletari 2016"
-            if vnet
-            else "finest first; two convolutions per stage (Isensee 2021)"
-        ),
+        "network.blocks": blocks,
+        "network.decoder_blocks": decoder_blocks,
         "network.heads": "deep supervision at each decoder stage but the coarsest (Isensee 2021 gives it no weight)",
     }
 
@@ -158,10 +174,25 @@ _ARCHITECTURE_REASONS = {
     "unet": "plain convolutions, instance normalisation, leaky ReLU: nnU-Net's network (Isensee 2021)",
     "attention_unet": "the U-Net with additive attention gates on its skips (Oktay 2018, Schlemper 2019)",
     "vnet": "residual stages, PReLU, strided convolutions down (Milletari 2016), with instance normalisation",
+    "resenc_unet": "residual blocks down, plain convolutions up: the network that nnU-Net recommends (Isensee 2024)",
+}
+_PLAIN_BLOCK_REASONS = (
+    "two convolutions per stage (Isensee 2021)",
+    "finest first; two convolutions per stage (Isensee 2021)",
+)
+_BLOCK_REASONS = {
+    "vnet": (
+        "convolutions per residual stage as in Milletari 2016",
+        "finest first; as in the network published with Milletari 2016",
+    ),
+    "resenc_unet": (
+        "residual blocks, of two convolutions each, per stage (Isensee 2024)",
+        "finest first; one convolution per stage (Isensee 2024)",
+    ),
 }
 
 
-def _patch_reason(fingerprint: Fingerprint, network: Network, *, shrunk: bool) -> str:
+def _patch_reason(fingerprint: Fingerprint, network: Network, target: rules.Target, *, shrunk: bool) -> str:
     side, about_heart = rules.patch_side_mm(fingerprint)
     field, area = rules.field_sides_mm(fingerprint)
     heart = rules.heart_extent_mm(fingerprint, (1, 2))
@@ -179,7 +210,7 @@ def _patch_reason(fingerprint: Fingerprint, network: Network, *, shrunk: bool) -
     else:
         text = f"in-plane the whole field, a square of its longer median side ({field:.0f} mm): no heart is labelled"
     if network.dimensions == 3:
-        text += f"; {rules.patch_slices(fingerprint)} slices cover the median stack or the largest heart"
+        text += f"; {rules.patch_slices(fingerprint, target)} slices cover the median stack or the largest heart"
     text += f"; rounded up to a multiple of {' x '.join(str(d) for d in divisor)}, the downsampling"
     return text + ("; then reduced until the narrowest network fits the memory" if shrunk else "")
 
@@ -214,6 +245,6 @@ def _bases_in_words(compute: Compute) -> str:
 def _held_to(network: Network, unet: Network | None) -> str:
     if unet is None:
         return ""
-    if network.architecture == "vnet":
-        return f", at no more than {_MOST_TIMES_UNET:g} times the U-Net's operations,"
+    if network.architecture in _MOST_TIMES_UNET:
+        return f", at no more than {_MOST_TIMES_UNET[network.architecture]:g} times the U-Net's operations,"
     return f", no wider than the U-Net's {unet.features[0]},"

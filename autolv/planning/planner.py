@@ -1,4 +1,8 @@
-"""From a fingerprint and the compute at hand to a plan: six configurations, each complete, with a reason per number."""
+"""From a fingerprint and the compute at hand to a plan: configurations, each complete, with a reason per number.
+
+Each architecture is planned in 2D and 3D on the dataset's own spacing; beside them, where memory and time allow, stands a
+3D network on voxels with equal sides.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from collections.abc import Mapping
 
 from autolv.core.errors import PlanError
 from autolv.planning import budget, rules
+from autolv.planning.isotropic import NAME as ISOTROPIC
+from autolv.planning.isotropic import preprocess_isotropic, size_isotropic
 from autolv.planning.networks import ARCHITECTURES, SizedNetwork, size_network
 from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
@@ -42,14 +48,15 @@ def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
             sized = size_network(fingerprint, compute, architecture, dimensions, unet=unet)
             unet = unet or sized.sizing.network
             name = f"{dimensions}d_{architecture}"
-            training, training_reasons = plan_training(sized, compute)
-            configurations[name] = Configuration(
-                name=name,
-                preprocessing=preprocessing,
-                network=sized.sizing.network,
-                training=training,
-                reasons={**reasons, **sized.reasons, **training_reasons},
-            )
+            configurations[name] = _configuration(name, preprocessing, reasons, sized, compute)
+    not_proposed = {}
+    rival = size_isotropic(fingerprint, compute)
+    if isinstance(rival, str):
+        not_proposed[ISOTROPIC] = rival
+        _log.info("%s is not proposed: %s", ISOTROPIC, rival)
+    else:
+        block, block_reasons = preprocess_isotropic(preprocessing, reasons, rival.work)
+        configurations[ISOTROPIC] = _configuration(ISOTROPIC, block, block_reasons, rival, compute)
     _warn_of_memory(configurations, compute)
     recommended, why = recommend(fingerprint, compute)
     return Plan(
@@ -59,8 +66,22 @@ def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
         structures=fingerprint.structures,
         compute=compute,
         configurations=configurations,
+        not_proposed=not_proposed,
         recommended=recommended,
         recommended_reason=why,
+    )
+
+
+def _configuration(
+    name: str, preprocessing: Preprocessing, reasons: Mapping[str, str], sized: SizedNetwork, compute: Compute
+) -> Configuration:
+    training, training_reasons = plan_training(sized, compute)
+    return Configuration(
+        name=name,
+        preprocessing=preprocessing,
+        network=sized.sizing.network,
+        training=training,
+        reasons={**reasons, **sized.reasons, **training_reasons},
     )
 
 
@@ -74,7 +95,7 @@ def _warn_of_memory(configurations: Mapping[str, Configuration], compute: Comput
 
 
 def plan_preprocessing(fingerprint: Fingerprint) -> tuple[Preprocessing, dict[str, str]]:
-    """Return the preprocessing block, the same for all configurations so that they share one cache, and its reasons."""
+    """Return the preprocessing block of the dataset's own spacing, one for 2D and 3D with one cache, and its reasons."""
     spacing, ratio = rules.in_plane_spacing_mm(fingerprint), rules.anisotropy(fingerprint)
     slices = rules.slice_spacing_mm(fingerprint)
     y, x = (fingerprint.spacing_mm[axis].median for axis in (1, 2))
@@ -160,6 +181,7 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
             f"one pass over the {sized.work.items} training {items} of a fold, "
             f"between {_SHORTEST_EPOCH} and {_LONGEST_EPOCH}"
         ),
+        "training.weight_average": "the last weights are kept, as the rate has fallen to zero by then",
         "training.expected_memory_gb": (
             f"activations of {sizing.batch} samples, parameters with optimiser state, PyTorch itself"
             + ("" if compute.device == "cuda" else f", {sized.work.data_gb:.2f} GB of data")

@@ -21,6 +21,14 @@ _SIMILAR = 2.0  # spacings within this factor are pooled, and convolved, togethe
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """The spacing of the grid that networks see, in mm: of pixels, and of slices (``None``: own of each stack)."""
+
+    in_plane_mm: float
+    slice_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """A patch, padded so that each downsampling divides it, with strides and kernels per stage."""
 
@@ -49,6 +57,11 @@ def slice_spacing_mm(fingerprint: Fingerprint) -> float | None:
     if anisotropy(fingerprint) > ANISOTROPIC:
         return None
     return round(fingerprint.spacing_mm[0].median, 4)
+
+
+def own_target(fingerprint: Fingerprint) -> Target:
+    """Return the dataset's own spacing, for which all configurations are planned but a rival geometry."""
+    return Target(in_plane_mm=in_plane_spacing_mm(fingerprint), slice_mm=slice_spacing_mm(fingerprint))
 
 
 def heart_extent_mm(fingerprint: Fingerprint, axes: Sequence[int]) -> float:
@@ -81,30 +94,37 @@ def patch_side_mm(fingerprint: Fingerprint) -> tuple[float, bool]:
     return heart, True
 
 
-def in_plane_side(fingerprint: Fingerprint) -> int:
-    """Return the in-plane side of the patch in voxels, before it is padded for the downsampling."""
-    return max(SMALLEST_SIDE, _ceil(patch_side_mm(fingerprint)[0] / in_plane_spacing_mm(fingerprint)))
+def in_plane_side(fingerprint: Fingerprint, target: Target | None = None) -> int:
+    """Return the in-plane side of the patch in voxels of ``target`` (the dataset's own), before it is padded."""
+    target = target or own_target(fingerprint)
+    return max(SMALLEST_SIDE, _ceil(patch_side_mm(fingerprint)[0] / target.in_plane_mm))
 
 
-def target_slice_spacing_mm(fingerprint: Fingerprint) -> float:
-    """Return the slice spacing that a 3D network meets: the target, or where there is none the median."""
-    target = slice_spacing_mm(fingerprint)
-    return fingerprint.spacing_mm[0].median if target is None else target
+def target_slice_spacing_mm(fingerprint: Fingerprint, target: Target | None = None) -> float:
+    """Return the slice spacing that a 3D network meets: that of ``target``, or where it has none the median."""
+    slice_mm = (target or own_target(fingerprint)).slice_mm
+    return fingerprint.spacing_mm[0].median if slice_mm is None else slice_mm
 
 
-def slices_after_resampling(fingerprint: Fingerprint) -> Ints:
+def slices_after_resampling(fingerprint: Fingerprint, target: Target | None = None) -> Ints:
     """Return each case's number of slices on the grid that networks see."""
-    target = slice_spacing_mm(fingerprint)
-    if target is None:
+    slice_mm = (target or own_target(fingerprint)).slice_mm
+    if slice_mm is None:
         return tuple(case.shape[0] for case in fingerprint.cases)
-    return tuple(max(1, round(case.shape[0] * case.spacing_mm[0] / target)) for case in fingerprint.cases)
+    return tuple(max(1, round(case.shape[0] * case.spacing_mm[0] / slice_mm)) for case in fingerprint.cases)
 
 
-def patch_slices(fingerprint: Fingerprint) -> int:
+def patch_slices(fingerprint: Fingerprint, target: Target | None = None) -> int:
     """Return the slices of a 3D patch before padding: the median stack, or the largest heart and its margin if less."""
-    stack = _ceil(float(np.median(slices_after_resampling(fingerprint))))
-    heart = heart_extent_mm(fingerprint, (0,)) * HEART_MARGIN / target_slice_spacing_mm(fingerprint)
+    stack = _ceil(float(np.median(slices_after_resampling(fingerprint, target))))
+    heart = heart_extent_mm(fingerprint, (0,)) * HEART_MARGIN / target_slice_spacing_mm(fingerprint, target)
     return stack if math.isnan(heart) else min(stack, _ceil(heart))
+
+
+def measured_slices(fingerprint: Fingerprint, target: Target | None = None) -> int:
+    """Return how many slices of the median spacing a 3D patch holds: those put between measured ones teach nothing."""
+    extent_mm = patch_slices(fingerprint, target) * target_slice_spacing_mm(fingerprint, target)
+    return max(1, round(extent_mm / fingerprint.spacing_mm[0].median))
 
 
 def topology(size: Ints, spacing_mm: Sequence[float], *, most_stages: int) -> Topology:
@@ -185,6 +205,14 @@ def vnet_blocks(stages: int) -> tuple[Ints, Ints]:
     1, 2, 3, 3, 3 down and 3, 2, 1, 1 from the coarsest decoder stage up: the network published with Milletari 2016.
     """
     return tuple(min(s + 1, 3) for s in range(stages)), tuple((1, 1, 2, 3)[min(s, 3)] for s in range(stages - 1))
+
+
+def resenc_blocks(stages: int) -> tuple[Ints, Ints]:
+    """Return the residual encoder's blocks per encoder stage and convolutions per decoder stage, both finest first.
+
+    1, 3, 4, 6, 6, ... down and one per stage up: the presets of Isensee 2024.
+    """
+    return tuple((1, 3, 4, 6)[min(s, 3)] for s in range(stages)), (1,) * (stages - 1)
 
 
 def training_share(patients: int, folds: int = 5) -> float:

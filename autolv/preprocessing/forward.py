@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,20 +11,20 @@ from autolv.core.errors import DataError
 from autolv.core.geometry import Spacing, Triple, Volume
 from autolv.ops.crop import box_shape, crop, nonzero_box, whole_box
 from autolv.ops.normalise import percentile_zscore, zscore
-from autolv.ops.resample import resample, resample_labels
+from autolv.ops.resample import nearest_index, resample, resample_labels
 from autolv.schema.plan import Preprocessing
 from autolv.schema.preprocessed import Grid
 
-# Slices lie 5 to 10 mm apart: a cubic spline through them would overshoot at every border, so z is linear.
-_SLICE_ORDER = 1
+_THICK = 3.0  # times the finer in-plane spacing: slices further apart are not blended (Isensee 2021)
 
 
 def preprocess_image(volume: Volume, block: Preprocessing) -> tuple[NDArray[np.float32], Grid]:
     """Return one frame cropped, resampled and normalised, float32 (z, y, x), and the grid that undoes it.
 
-    In-plane a spline of ``block.image_order`` is used; along z, which is resampled only where
-    ``block.slice_spacing_mm`` is given, a linear one. Intensities are normalised over all voxels of the resampled crop.
-    Raises ``DataError`` for a constant image and for one with NaN or infinite voxels.
+    In-plane a spline of ``block.image_order`` is used. Along z, which is resampled only where ``block.slice_spacing_mm``
+    is given, thick slices are repeated, not blended with their neighbours; thin ones are interpolated linearly.
+    Intensities are normalised over all voxels of the resampled crop. Raises ``DataError`` for a constant image
+    and for one with NaN or infinite voxels.
     """
     if volume.is_cine:
         raise ValueError("expected one frame (z, y, x), got a cine; take volume.frame(i)")
@@ -31,7 +33,8 @@ def preprocess_image(volume: Volume, block: Preprocessing) -> tuple[NDArray[np.f
     box = nonzero_box(array) if block.crop_to_nonzero else whole_box(array.shape)
     old = box_shape(box)
     new = _new_shape(old, volume.spacing_mm, block)
-    resampled = resample(crop(array, box), new, (_SLICE_ORDER, block.image_order, block.image_order))
+    orders = (_slice_order(volume.spacing_mm), block.image_order, block.image_order)
+    resampled = resample(crop(array, box), new, orders)
     normalised = (zscore if block.normalisation == "zscore" else percentile_zscore)(resampled)
     z, y, x = (mm * n / m for mm, n, m in zip(volume.spacing_mm, old, new, strict=True))
     grid = Grid(
@@ -51,14 +54,27 @@ def preprocess_labels(labels: NDArray[np.uint8], grid: Grid, classes: int, order
     """Return labels (z, y, x) of the original grid on the grid of the preprocessed image.
 
     ``order`` 1 interpolates each of the ``classes`` linearly and takes the largest (ties: the lower class); 0 takes the
-    nearest label. Raises ``DataError`` if the labels have another shape than the image.
+    nearest label. Thick slices are repeated, as the image's are. Raises ``DataError`` if the labels have another shape
+    than the image.
     """
     if labels.shape != grid.original_shape:
         raise DataError(
             f"the labels have shape {labels.shape} (z, y, x), the image {grid.original_shape}.",
             remedy="Replace the label map by one on the image's grid.",
         )
-    return resample_labels(crop(labels, grid.box), grid.shape, classes, order)
+    inside = crop(labels, grid.box)
+    if _slice_order(grid.original_spacing_mm) == 1:
+        return resample_labels(inside, grid.shape, classes, order)
+    in_plane = resample_labels(inside, grid.shape[1:], classes, order)  # each slice by itself
+    return in_plane[nearest_index(len(in_plane), grid.shape[0])]
+
+
+def _slice_order(spacing_mm: Spacing) -> Literal[0, 1]:
+    """Return the spline order along z: nearest for thick slices, else linear, as a cubic one overshoots at borders.
+
+    Between thick slices contours jump: a blend of two shows both, under the labels of one.
+    """
+    return 0 if spacing_mm[0] > _THICK * min(spacing_mm[1:]) else 1
 
 
 def _check(array: NDArray[np.float32]) -> None:

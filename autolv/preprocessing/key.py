@@ -12,7 +12,7 @@ from autolv.imageio.volumes import data_files
 from autolv.schema.plan import Preprocessing
 
 # To be raised with every change of reading or preprocessing that changes a stored voxel.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 
 
 def case_key(image_path: Path, label_path: Path | None, labels: Mapping[str, int], block: Preprocessing) -> str:

@@ -141,7 +141,10 @@ class Compute(Record):
 
 
 class Plan(Record):
-    """All configurations of a dataset, and which one is recommended for the compute at hand."""
+    """All configurations of a dataset, and which one is recommended for the compute at hand.
+
+    ``not_proposed`` names those that this compute, or this dataset, is too small for, each with the reason.
+    """
 
     version: Literal[1] = 1
     dataset: str
@@ -150,6 +153,7 @@ class Plan(Record):
     structures: tuple[str, ...]
     compute: Compute
     configurations: dict[str, Configuration]
+    not_proposed: dict[str, str] = {}
     recommended: str
     recommended_reason: str
 

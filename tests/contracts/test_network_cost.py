@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -9,7 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from autolv.networks import NETWORKS, build_network
 from autolv.planning.cost import network_cost
 from autolv.planning.networks import ARCHITECTURES
-from autolv.schema.plan import Network
+from autolv.planning.planner import make_plan
+from autolv.schema.fingerprint import Fingerprint
+from autolv.schema.plan import Compute, Network
+from autolv.schema.record import read_record
 
 
 def uneven(architecture: str, dimensions: int) -> Network:
@@ -32,7 +37,21 @@ def uneven(architecture: str, dimensions: int) -> Network:
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("architecture", list(NETWORKS))
 def test_cost_is_what_torch_counts(architecture: str, dimensions: int) -> None:
-    block = uneven(architecture, dimensions)
+    _assert_counted(uneven(architecture, dimensions))
+
+
+@pytest.mark.parametrize("memory_gb", [8.0, 72.0])
+def test_cost_of_all_that_is_planned_for_a_gpu_is_what_torch_counts(memory_gb: float) -> None:
+    """As planned, patches of 72 GB included: nothing is computed."""
+    fingerprint = read_record(Fingerprint, Path(__file__).parents[2] / "plans" / "ACDC" / "fingerprint.json")
+    compute = Compute(device="cuda", cores=16, memory_gb=memory_gb, time_budget_minutes=None)
+    configurations = make_plan(fingerprint, compute).configurations
+    assert len(configurations) == (8 if memory_gb < 20 else 9)
+    for configuration in configurations.values():
+        _assert_counted(configuration.network)
+
+
+def _assert_counted(block: Network) -> None:
     with torch.device("meta"):
         network = build_network(block)
         images = torch.zeros(1, 1, *block.patch)

@@ -27,7 +27,7 @@ from autolv.training.state import TrainState, make_optimiser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-_CONFIGURATIONS = [f"{d}d_{name}" for d in (2, 3) for name in ("unet", "attention_unet", "vnet")]
+_CONFIGURATIONS = [f"{d}d_{name}" for d in (2, 3) for name in ("unet", "attention_unet", "vnet", "resenc_unet")]
 _DICE = 0.98
 _STEPS = 240  # at most; looked at every tenth from the eightieth on
 

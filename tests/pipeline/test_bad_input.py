@@ -158,6 +158,15 @@ def test_an_unknown_dataset_in_prediction_names_the_known(root: Path, capsys: py
     _refused(predict_main, [*arguments, "-c", "2d_unet"], root, capsys, "'DD'", "did you mean 'D'?")
 
 
+def test_a_configuration_that_is_not_proposed_is_refused_with_the_reason(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan_main(["-d", "D", "--device", "cpu", "--time-budget", "1m", "--root", str(root), "--quiet"]) == 0
+    _refused(
+        train_main, ["-d", "D", "-c", "3d_unet_iso"], root, capsys, "does not propose 3d_unet_iso", "there are", "1 min"
+    )
+
+
 def test_unknown_configuration_fold_and_untrained_fold(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan_main(["-d", "D", "--root", str(root), "--device", "cpu", "--time-budget", "1m", "--folds", "3"]) == 0
     capsys.readouterr()

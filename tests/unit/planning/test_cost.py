@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from autolv.core.errors import PlanError
-from autolv.planning.cost import network_cost, stage_voxels
-from autolv.schema.plan import Network
+from autolv.planning.cost import flops_per_mm3, network_cost, stage_voxels
+from autolv.schema.plan import Network, Preprocessing
 
 
 def two_stages(architecture: str, **changes: object) -> Network:
@@ -61,6 +61,18 @@ def test_twice_the_slices_cost_twice_as_much() -> None:
     assert two.forward_flops == 2 * one.forward_flops
     assert two.activations == 2 * one.activations
     assert two.parameters == one.parameters
+
+
+def test_a_finer_grid_costs_more_for_the_same_piece_of_image() -> None:
+    network = two_stages("unet")
+    own = Preprocessing(
+        in_plane_spacing_mm=(2.0, 1.5), slice_spacing_mm=None, normalisation="zscore", image_order=3, label_order=1,
+        crop_to_nonzero=True,
+    )  # fmt: skip
+    fine = own.model_copy(update={"in_plane_spacing_mm": (1.0, 1.0), "slice_spacing_mm": 1.0})
+    # 64 voxels of 2 x 1.5 x 10 mm = 30 mm³ each, or of 1 mm³
+    assert flops_per_mm3(network, own, 10.0) == network_cost(network).forward_flops / (64 * 30.0)
+    assert flops_per_mm3(network, fine, 10.0) == pytest.approx(30 * flops_per_mm3(network, own, 10.0))
 
 
 def test_an_unknown_architecture_lists_the_known_ones() -> None:

@@ -54,6 +54,23 @@ def test_no_reason_is_lost(plan: Plan) -> None:
         assert squeezed(reason) in right, reason
 
 
+def test_one_preprocessing_block_is_told_once_and_what_is_not_proposed_with_its_reason(plan: Plan) -> None:
+    text = explain(plan)
+    assert "\nPreprocessing, the same for all configurations\n" in text
+    assert squeezed(f"Not proposed: 3d_unet_iso: {plan.not_proposed['3d_unet_iso']}") in squeezed(text)
+
+
+def test_a_second_preprocessing_block_is_told_where_it_differs(make_fingerprint: Any) -> None:
+    compute = Compute(device="cuda", cores=16, memory_gb=40.0, time_budget_minutes=None)
+    text = explain(make_plan(make_fingerprint(), compute))
+    titles = ("Preprocessing\n", "Preprocessing of 3d_unet_iso\n")
+    own, fine = (next(s for s in text.split("\n\n") if s.startswith(title)) for title in titles)
+    assert "1.5625 x 1.5625" in own and "own of each stack" in own and "cubic splines" in own
+    assert "1 x 1" in fine and squeezed("a rival to the dataset's own spacing") in squeezed(fine)
+    assert fine.splitlines()[-1] == "  as in Preprocessing: normalisation, image order, label order, crop to nonzero"
+    assert "Not proposed" not in text
+
+
 def test_a_plan_edited_by_hand_is_still_explained(plan: Plan) -> None:
     configuration = plan.configurations["2d_unet"]
     edited = configuration.model_copy(update={"reasons": {}})

@@ -16,7 +16,8 @@ from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Compute, Configuration, Plan
 from autolv.schema.record import from_json, read_record
 
-NAMES = ("2d_unet", "2d_attention_unet", "2d_vnet", "3d_unet", "3d_attention_unet", "3d_vnet")
+ARCHITECTURES = ("unet", "attention_unet", "vnet", "resenc_unet")
+NAMES = tuple(f"{dimensions}d_{architecture}" for dimensions in (2, 3) for architecture in ARCHITECTURES)
 
 
 def on(device: str = "cpu", *, cores: int = 2, memory_gb: float = 18.0, minutes: float | None = 12.0) -> Compute:
@@ -47,7 +48,7 @@ def test_a_laptop_with_12_minutes(acdc_like: Fingerprint) -> None:
     assert plan.recommended == "2d_unet"
 
 
-def test_there_are_six_configurations_with_one_preprocessing_block(acdc_like: Fingerprint) -> None:
+def test_there_are_eight_configurations_with_one_preprocessing_block(acdc_like: Fingerprint) -> None:
     plan = make_plan(acdc_like, on())
     assert tuple(plan.configurations) == NAMES
     blocks = {c.preprocessing for c in plan.configurations.values()}
@@ -154,6 +155,7 @@ def test_the_committed_plan_of_acdc_is_what_the_planner_makes(acdc: Fingerprint)
     assert {name: c.reasons for name, c in made.configurations.items()} == {
         name: c.reasons for name, c in kept.configurations.items()
     }
+    assert made.not_proposed == kept.not_proposed
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
@@ -176,13 +178,24 @@ def test_the_other_architectures_keep_to_the_unets_compute(acdc_like: Fingerprin
     for compute in (on(), on(minutes=None), on("cuda", memory_gb=24.0, minutes=None)):
         plan = make_plan(acdc_like, compute)
         for dimensions in ("2d", "3d"):
-            unet, attention, vnet = (
-                plan.configurations[f"{dimensions}_{a}"].network for a in ("unet", "attention_unet", "vnet")
+            unet, attention, vnet, resenc = (
+                plan.configurations[f"{dimensions}_{architecture}"].network for architecture in ARCHITECTURES
             )
             assert attention.features[0] <= unet.features[0]
             assert (attention.strides, attention.kernels) == (unet.strides, unet.kernels)
             assert network_cost(vnet).forward_flops <= 1.5 * network_cost(unet).forward_flops
             assert vnet.kernels == tuple(tuple(5 if k == 3 else k for k in kernel) for kernel in unet.kernels)
+            assert 0.75 < network_cost(resenc).forward_flops / network_cost(unet).forward_flops <= 1.5
+            assert (resenc.patch, resenc.strides, resenc.kernels) == (unet.patch, unet.strides, unet.kernels)
+
+
+def test_the_residual_encoder_has_the_published_blocks(acdc_like: Fingerprint) -> None:
+    plan = make_plan(acdc_like, on("cuda", memory_gb=24.0, minutes=None))
+    for name in ("2d_resenc_unet", "3d_resenc_unet"):
+        network = plan.configurations[name].network
+        assert network.blocks == (1, 3, 4, 6, 6, 6)
+        assert network.decoder_blocks == (1, 1, 1, 1, 1)
+        assert "1.5 times the U-Net's operations" in plan.configurations[name].reasons["network.features"]
 
 
 def test_wider_networks_learn_at_a_lower_rate(acdc_like: Fingerprint) -> None:

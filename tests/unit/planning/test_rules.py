@@ -138,6 +138,31 @@ def test_widths_double_up_to_the_cap() -> None:
     assert rules.feature_widths(24, 6, cap=320) == (24, 48, 96, 192, 320, 320)
 
 
+def test_the_residual_encoders_stages() -> None:
+    assert rules.resenc_blocks(6) == ((1, 3, 4, 6, 6, 6), (1, 1, 1, 1, 1))
+    assert rules.resenc_blocks(3) == ((1, 3, 4), (1, 1))
+
+
+def test_a_patch_on_another_grid_covers_the_same_piece_of_the_body(make_fingerprint: Any) -> None:
+    fingerprint = make_fingerprint()  # 9 slices of 10 mm; hearts of 80 x 140 x 150 mm
+    fine = rules.Target(in_plane_mm=1.0, slice_mm=1.0)
+    assert rules.in_plane_side(fingerprint, fine) == 203  # 150 mm · 1.35
+    assert rules.patch_slices(fingerprint, fine) == 90  # the stack: 80 mm · 1.35 would be 108
+    assert rules.slices_after_resampling(fingerprint, fine) == (90,) * 200
+    assert rules.target_slice_spacing_mm(fingerprint, fine) == 1.0
+    own = rules.own_target(fingerprint)
+    assert (own.in_plane_mm, own.slice_mm) == (1.5625, None)
+    for rule in (rules.in_plane_side, rules.patch_slices, rules.slices_after_resampling, rules.target_slice_spacing_mm):
+        assert rule(fingerprint) == rule(fingerprint, own)
+
+
+def test_slices_put_between_measured_ones_do_not_count(make_fingerprint: Any) -> None:
+    fine = rules.Target(in_plane_mm=1.0, slice_mm=1.0)
+    assert rules.measured_slices(make_fingerprint()) == rules.measured_slices(make_fingerprint(), fine) == 9
+    thin = make_fingerprint(shape=(90, 200, 200), spacing_mm=(1.5, 1.5, 1.5), heart_mm=(60.0, 100.0, 100.0))
+    assert rules.measured_slices(thin) == rules.patch_slices(thin) == 54
+
+
 def test_the_vnets_stages() -> None:
     assert rules.vnet_blocks(5) == ((1, 2, 3, 3, 3), (1, 1, 2, 3))
     assert rules.vnet_blocks(3) == ((1, 2, 3), (1, 1))

@@ -51,6 +51,32 @@ def test_slices_are_kept_unless_their_spacing_is_asked_for():
     assert resampled.shape == (4, 12, 12)
 
 
+def test_thick_slices_are_repeated_with_their_labels():
+    values, labels = noise((3, 12, 12)), np.zeros((3, 12, 12), dtype=np.uint8)
+    labels[1, 2:6, 3:9] = 1
+    labels[2, 4:8, 4:8] = 2
+    image, grid = preprocess_image(a_volume(values, (10.0, 3.0, 3.0)), block(slice_spacing_mm=1.0))
+    assert grid.shape == (30, 24, 24)
+    assert grid.spacing_mm == (1.0, 1.5, 1.5)
+    fine = preprocess_labels(labels, grid, 3)
+    for number in range(3):
+        own = slice(10 * number, 10 * number + 10)
+        np.testing.assert_array_equal(image[own], np.broadcast_to(image[10 * number], (10, 24, 24)))
+        np.testing.assert_array_equal(fine[own], np.broadcast_to(fine[10 * number], (10, 24, 24)))
+        assert set(np.unique(fine[own])) == {0, number}
+    # in-plane each is what it is where slices are left alone
+    flat, flat_grid = preprocess_image(a_volume(values, (10.0, 3.0, 3.0)), block())
+    np.testing.assert_allclose(image[::10], flat, atol=1e-5)
+    np.testing.assert_array_equal(fine[::10], preprocess_labels(labels, flat_grid, 3))
+
+
+def test_thin_slices_are_interpolated_linearly():
+    values = np.broadcast_to(np.array([0.0, 8.0], dtype=np.float32)[:, None, None] + 1, (2, 6, 6))
+    image, grid = preprocess_image(a_volume(values, (3.0, 1.5, 1.5)), block(slice_spacing_mm=1.5))
+    # two samples to four: weights 1, 3/4, 1/4, 0
+    np.testing.assert_allclose((image * grid.sd + grid.mean)[:, 3, 3], [1.0, 3.0, 7.0, 9.0], atol=1e-5)
+
+
 def test_each_slice_is_resampled_by_itself():
     values = noise()
     volume = a_volume(values)
