@@ -70,17 +70,17 @@ def pick_configuration(plan: Plan, name: str | None) -> Configuration:
     if name is None:
         _log.info("configuration %s: %s", plan.recommended, plan.recommended_reason)
         return plan.configurations[plan.recommended]
+    if name in plan.configurations:
+        return plan.configurations[name]
     if name in plan.not_proposed:
         raise PlanError(
             f"the plan of {plan.dataset} does not propose {name}: {plan.not_proposed[name]}.",
             remedy=f"Use one of {', '.join(plan.configurations)}, or plan for more with autolv_plan_and_preprocess.",
         )
-    if name not in plan.configurations:
-        raise PlanError(
-            f"the plan of {plan.dataset} has no configuration {name!r}.",
-            remedy=f"Use one of {', '.join(plan.configurations)}{_meant(name, list(plan.configurations))}",
-        )
-    return plan.configurations[name]
+    raise PlanError(
+        f"the plan of {plan.dataset} has no configuration {name!r}.",
+        remedy=f"Use one of {', '.join(plan.configurations)}{_meant(name, list(plan.configurations))}",
+    )
 
 
 def thread_count(workers: int | None) -> int:

@@ -7,7 +7,9 @@ import torch
 from safetensors.torch import load, save
 
 from autolv.networks import NETWORKS, build_network
-from autolv.schema.plan import Network, Plan
+from autolv.planning.planner import make_plan
+from autolv.schema.fingerprint import Fingerprint
+from autolv.schema.plan import Compute, Network, Plan
 from autolv.schema.record import read_record
 
 _PLAN = Path(__file__).parents[2] / "plans" / "ACDC" / "plan.json"
@@ -108,12 +110,23 @@ def test_eight_configurations_are_planned():
 
 @pytest.mark.parametrize("name", _PLANNED)
 def test_every_parameter_of_a_planned_network_gets_a_gradient(name):
-    planned = read_record(Plan, _PLAN).configurations[name].network
-    # half as wide, to be quick; the smallest patch that leaves the coarsest stage several voxels to normalise: 32 x 32
-    smaller = {"features": tuple(f // 2 for f in planned.features), "patch": tuple(2 * d for d in planned.downsampling)}
-    network = planned.model_copy(update=smaller)
+    network = _smaller(read_record(Plan, _PLAN).configurations[name].network, 2)
     torch.manual_seed(0)
     _assert_every_parameter_gets_a_gradient(network, build_network(network), 1)
+
+
+def test_every_parameter_of_the_network_at_1_mm_gets_a_gradient():
+    fingerprint = read_record(Fingerprint, _PLAN.with_name("fingerprint.json"))
+    gpu = Compute(device="cuda", cores=16, memory_gb=24.0, time_budget_minutes=None)
+    network = _smaller(make_plan(fingerprint, gpu).configurations["3d_unet_iso"].network, 8)
+    torch.manual_seed(0)
+    _assert_every_parameter_gets_a_gradient(network, build_network(network), 1)
+
+
+def _smaller(planned, times):
+    """Less wide, to be quick; the smallest patch that leaves the coarsest stage several voxels to normalise."""
+    patch = tuple(2 * d for d in planned.downsampling)
+    return planned.model_copy(update={"features": tuple(f // times for f in planned.features), "patch": patch})
 
 
 def test_every_parameter_is_trainable_and_none_is_shared(module):

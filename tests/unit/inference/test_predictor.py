@@ -94,6 +94,23 @@ def test_configurations_weigh_alike_however_many_folds_they_have(
     )
 
 
+def test_configurations_of_different_grids_meet_on_the_images_own(
+    make_model: MakeModel, configuration: Configure, volume: Volume
+) -> None:
+    own, fine = configuration("2d_unet"), configuration("3d_unet_iso", 3, patch=(4, 16, 16), spacing_mm=1.0)
+    fine = fine.model_copy(update={"preprocessing": fine.preprocessing.model_copy(update={"slice_spacing_mm": 1.0})})
+    folder = make_model((own, fine))
+    best = read_model(folder)
+    each = [
+        predict_case(load_network(folder, best, m), volume, best.configurations[m.configuration])[1]
+        for m in best.members
+    ]
+    found = Predictor.load(folder).predict(volume, probabilities=True)
+    assert found.probabilities is not None and found.probabilities.shape[1:] == volume.array.shape
+    np.testing.assert_allclose(found.probabilities, (each[0] + each[1]) / 2, atol=1e-3)
+    assert np.abs(each[0] - each[1]).max() > 0.01
+
+
 def test_members_that_preprocess_alike_share_the_image(
     make_model: MakeModel, configuration: Configure, volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
