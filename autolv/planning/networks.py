@@ -57,7 +57,7 @@ def size_network(
     """
     target = target or rules.own_target(fingerprint)
     work, stages = workload(fingerprint, dimensions, target), _MOST_STAGES[compute.device]
-    size, spacings = _wanted_patch(fingerprint, dimensions, target)
+    size, spacings = _wanted_patch(fingerprint, compute, dimensions, target)
     field = _field_voxels(fingerprint, dimensions, target)
     wanted = rules.topology(size, spacings, most_stages=stages)
     shape: rules.Topology | None = wanted
@@ -79,15 +79,17 @@ def size_at_width(
     fingerprint: Fingerprint, compute: Compute, architecture: str, dimensions: int, base: int, *, target: rules.Target
 ) -> budget.Sizing:
     """Return what is expected of a network of ``base`` channels on the patch that is wanted, with the smallest batch."""
-    size, spacings = _wanted_patch(fingerprint, dimensions, target)
+    size, spacings = _wanted_patch(fingerprint, compute, dimensions, target)
     shape = rules.topology(size, spacings, most_stages=_MOST_STAGES[compute.device])
     network = _build(architecture, len(fingerprint.structures) + 1, shape, base)
     return budget.size(network, budget.SMALLEST_BATCH, workload(fingerprint, dimensions, target), compute)
 
 
-def _wanted_patch(fingerprint: Fingerprint, dimensions: int, target: rules.Target) -> tuple[Ints, tuple[float, ...]]:
+def _wanted_patch(
+    fingerprint: Fingerprint, compute: Compute, dimensions: int, target: rules.Target
+) -> tuple[Ints, tuple[float, ...]]:
     """Return the patch before padding, in voxels, and the spacing that networks see."""
-    side, spacing = rules.in_plane_side(fingerprint, target), target.in_plane_mm
+    side, spacing = rules.in_plane_side(fingerprint, target, rules.heart_margin(compute.device)), target.in_plane_mm
     if dimensions == 2:
         return (side, side), (spacing, spacing)
     slices, slice_spacing = rules.patch_slices(fingerprint, target), rules.target_slice_spacing_mm(fingerprint, target)
@@ -155,7 +157,7 @@ def _reasons(
         kernels = "3; 1 across slices until the in-plane spacing has come within a factor of 2 of the slice spacing"
     return {
         "network.architecture": _ARCHITECTURE_REASONS[network.architecture],
-        "network.patch": _patch_reason(fingerprint, network, target, shrunk=shrunk),
+        "network.patch": _patch_reason(fingerprint, compute, network, target, shrunk=shrunk),
         "network.in_channels": "one image per case",
         "network.classes": f"background and {', '.join(fingerprint.structures)}",
         "network.features": _features_reason(sizing, work, compute, unet=unet),
@@ -192,14 +194,17 @@ _BLOCK_REASONS = {
 }
 
 
-def _patch_reason(fingerprint: Fingerprint, network: Network, target: rules.Target, *, shrunk: bool) -> str:
-    side, about_heart = rules.patch_side_mm(fingerprint)
+def _patch_reason(
+    fingerprint: Fingerprint, compute: Compute, network: Network, target: rules.Target, *, shrunk: bool
+) -> str:
+    margin = rules.heart_margin(compute.device)
+    side, about_heart = rules.patch_side_mm(fingerprint, margin)
     field, area = rules.field_sides_mm(fingerprint)
     heart = rules.heart_extent_mm(fingerprint, (1, 2))
     divisor = network.downsampling
     if about_heart:
         text = (
-            f"in-plane a square of {side:.0f} mm: the largest heart ({heart:.0f} mm) times {rules.HEART_MARGIN} for "
+            f"in-plane a square of {side:.0f} mm: the largest heart ({heart:.0f} mm) times {margin} for "
             f"surroundings and rotation, {side**2 / area:.0%} of the median field of view"
         )
     elif side > 0 and heart == heart:

@@ -13,6 +13,7 @@ from autolv.schema.plan import Ints
 
 ANISOTROPIC = 3.0  # slices thicker than this many in-plane voxels are not interpolated: Isensee 2021
 HEART_MARGIN = 1.35  # a rotated heart's box is up to 1.41 times as wide, but hearts are rounder than their boxes
+TIGHT_MARGIN = 1.15  # smaller patches allow more steps: better than the above in equal minutes (docs/benchmarks.md)
 WORTH_CROPPING = 0.7  # of the field's area; a larger heart patch saves too little to bother
 SMALLEST_SIDE = 32  # voxels in-plane: four resolutions
 _OUTLIER = 1.25  # times the 95th percentile: a larger heart is taken for a stray label
@@ -82,22 +83,29 @@ def field_sides_mm(fingerprint: Fingerprint) -> tuple[float, float]:
     return float(np.median([max(pair) for pair in sides])), float(np.median([y * x for y, x in sides]))
 
 
-def patch_side_mm(fingerprint: Fingerprint) -> tuple[float, bool]:
+def heart_margin(device: str) -> float:
+    """Return how many times as wide as the largest heart a patch is in-plane: tight where steps are slow."""
+    return HEART_MARGIN if device == "cuda" else TIGHT_MARGIN
+
+
+def patch_side_mm(fingerprint: Fingerprint, margin: float = HEART_MARGIN) -> tuple[float, bool]:
     """Return the side of the square in-plane patch in mm, and whether it is heart-sized (else it is the whole field).
+
+    ``margin`` is how many times as wide as the largest heart it is.
 
     Square, because the median shape's portrait or landscape is of no use to a stack that lies the other way.
     """
-    heart = heart_extent_mm(fingerprint, (1, 2)) * HEART_MARGIN
+    heart = heart_extent_mm(fingerprint, (1, 2)) * margin
     field, area = field_sides_mm(fingerprint)
     if math.isnan(heart) or heart**2 > WORTH_CROPPING * area:
         return field, False
     return heart, True
 
 
-def in_plane_side(fingerprint: Fingerprint, target: Target | None = None) -> int:
+def in_plane_side(fingerprint: Fingerprint, target: Target | None = None, margin: float = HEART_MARGIN) -> int:
     """Return the in-plane side of the patch in voxels of ``target`` (the dataset's own), before it is padded."""
     target = target or own_target(fingerprint)
-    return max(SMALLEST_SIDE, _ceil(patch_side_mm(fingerprint)[0] / target.in_plane_mm))
+    return max(SMALLEST_SIDE, _ceil(patch_side_mm(fingerprint, margin)[0] / target.in_plane_mm))
 
 
 def target_slice_spacing_mm(fingerprint: Fingerprint, target: Target | None = None) -> float:

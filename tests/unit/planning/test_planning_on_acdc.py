@@ -67,9 +67,9 @@ def test_acdc(acdc_folder: Path) -> None:
     plan = make_plan(fingerprint, compute)
     flat, deep = plan.configurations["2d_unet"], plan.configurations["3d_unet"]
     assert plan.recommended == "2d_unet"
-    assert (flat.network.patch, flat.network.features) == ((144, 144), (16, 32, 64, 128, 256))
+    assert (flat.network.patch, flat.network.features) == ((112, 112), (16, 32, 64, 128, 256))
     assert (flat.training.batch_size, flat.training.iterations_per_epoch) == (12, 127)
-    assert (deep.network.patch, deep.network.features[0]) == ((10, 144, 144), 12)
+    assert (deep.network.patch, deep.network.features[0]) == ((10, 112, 112), 16)
 
     group_of = {case.patient: case.group for case in cases}
     for fold in make_splits(dataset, twins=fingerprint.twins).folds:

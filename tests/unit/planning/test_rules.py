@@ -72,6 +72,9 @@ def test_the_patch_is_the_largest_heart_with_its_margin(make_fingerprint: Any) -
     assert about_heart
     # 202.5 mm at 1.5625 mm are 129.6 pixels
     assert rules.in_plane_side(make_fingerprint(heart_mm=(80.0, 140.0, 150.0))) == 130
+    tight, _ = rules.patch_side_mm(make_fingerprint(heart_mm=(80.0, 140.0, 150.0)), rules.heart_margin("cpu"))
+    assert tight == pytest.approx(150 * 1.15)
+    assert rules.heart_margin("cuda") == 1.35
 
 
 def test_a_heart_that_fills_the_field_gives_the_whole_field(make_fingerprint: Any) -> None:
