@@ -122,10 +122,12 @@ def _compare(args: argparse.Namespace) -> dict[str, Any]:
         task = prepare(work, folder, dataset, fold, configuration, compile_mode=mode)
         minutes = plan.compute.time_budget_minutes or _MINUTES
         found = _configuration(args, python, task, configuration, minutes)
-        print(f"\n{heading(configuration, found)}\n\n{table(configuration_rows(found))}", flush=True)
+        found["table"] = configuration_rows(found)
+        print(f"\n{heading(configuration, found)}\n\n{table(found['table'])}", flush=True)
         if configuration.network.dimensions == 2:
             found["augmentation"] = _augmentation(args, python, task)
-            print(f"\naugmentation alone, slices of {name}\n\n{table(augmentation_rows(found['augmentation']))}")
+            found["augmentation_table"] = augmentation_rows(found["augmentation"])
+            print(f"\naugmentation alone, slices of {name}\n\n{table(found['augmentation_table'])}", flush=True)
         result["configurations"][name] = found
     return result
 
