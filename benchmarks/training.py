@@ -55,7 +55,6 @@ ROOT = Path(__file__).resolve().parents[1]
 _WARM_UP = 2  # steps at the beginning of a round that do not count
 _MEMORY_STEPS = 4
 _TOOLS = ("autolv", "nnunet")
-_DTYPES = ("float32", "bfloat16")
 _QUICK_PATIENTS = 6
 _MINUTES = 12.0  # of training, for which autolv's trial looks for the fastest way where the plan names none
 
@@ -180,8 +179,7 @@ def _configuration(
             arm.ask("steps", watched=True, count=min(_MEMORY_STEPS, args.steps))
         for number in range(args.rounds):
             order = sorted(arms, reverse=number % 2 == 1)
-            dtypes = (*_DTYPES, "float16") if number == 0 else _DTYPES
-            found["matmul"].append(arms["autolv"].ask("matmul", dtypes=dtypes))
+            found["matmul"].append(arms["autolv"].ask("matmul"))
             for name in order:
                 arms[name].ask("steps", count=_WARM_UP)
                 found[name]["rounds"].append(arms[name].ask("steps", count=args.steps))

@@ -21,8 +21,9 @@ from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.pipeline.job import FoldJob, fresh_network, laid_out, seed_of
 from autolv.pipeline.measure import measure, pace_of
 from autolv.pipeline.versions import versions
-from autolv.planning.cost import network_cost
+from autolv.planning.budget import step_flops
 from autolv.runtime.device import prepare
+from autolv.runtime.rates import matmul_rates
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration
 from autolv.schema.record import from_json
@@ -30,13 +31,11 @@ from autolv.schema.results import RunChoices
 from autolv.training.average import averaged_from
 from autolv.training.loop import Loss, fit
 from autolv.training.sampler import Batch, Sampler, TrainingCase
-from autolv.training.state import TrainState, make_optimiser
+from autolv.training.state import TrainState, make_optimiser, make_scaler
 from beside_nnunet.data import PRESET
 from beside_nnunet.protocol import peak_rss_mib, serve
 
 _CPU = torch.device("cpu")
-_SMALL, _LARGE = 256, 2048
-_SLOW_GFLOPS = 5.0  # a large product would take seconds, or minutes where a type is emulated
 
 
 class AutolvArm:
@@ -62,12 +61,17 @@ class AutolvArm:
         network = laid_out(network, self._configuration, channels_last=measured.channels_last)
         self._pace = pace_of(measured, network, _CPU)
         average = averaged_from(network) if training.weight_average > 0 else []
-        self._state = TrainState(network=network, optimiser=make_optimiser(network, training), average=average)
-        cost = network_cost(self._configuration.network)
+        self._state = TrainState(
+            network=network,
+            optimiser=make_optimiser(network, training),
+            average=average,
+            scaler=make_scaler(_CPU, measured.precision),
+        )
         return {
             "measured": measured.model_dump(mode="json"),
             "parameters": sum(p.numel() for p in network.parameters()),
-            "gflop_per_step": 3 * cost.forward_flops * training.batch_size / 1e9,  # backward costs twice the forward
+            "way": measured.way.name,
+            "gflop_per_step": step_flops(self._configuration.network, training.batch_size) / 1e9,
             "versions": versions(),
         }
 
@@ -118,15 +122,9 @@ class AutolvArm:
                 apply(images, labels, draw(PRESET, len(images), rng, mirror=True), patch)
         return rounds * len(patches["images"]) / (time.perf_counter() - begin)
 
-    def matmul(self, dtypes: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Return for each type the rate of a matrix product, and its size: a small one where the type is slow here."""
-        found = {}
-        for name in dtypes:
-            rate, size = _matmul_gflops(getattr(torch, name), _SMALL), _SMALL
-            if rate > _SLOW_GFLOPS:
-                rate, size = _matmul_gflops(getattr(torch, name), _LARGE), _LARGE
-            found[name] = {"gflops": rate, "size": size}
-        return found
+    def matmul(self) -> dict[str, float]:
+        """Return the rate of a matrix product in each type, in GFLOP/s."""
+        return matmul_rates(_CPU)
 
     def _job(self, minutes: float) -> FoldJob:
         """Return the fold's job; what training itself does not ask for is empty."""
@@ -147,17 +145,6 @@ class AutolvArm:
             overwrite=False,
             start=None,
         )
-
-
-def _matmul_gflops(dtype: torch.dtype, size: int) -> float:
-    """Return the rate of a product of two ``size`` x ``size`` matrices, the best of five after one that warms up."""
-    a = torch.randn((size, size)).to(dtype)
-    seconds = []
-    for _ in range(6):
-        begin = time.perf_counter()
-        a @ a
-        seconds.append(time.perf_counter() - begin)
-    return 2 * size**3 / min(seconds[1:]) / 1e9
 
 
 def _cases(files: Sequence[str]) -> list[TrainingCase]:

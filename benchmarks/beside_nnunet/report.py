@@ -53,10 +53,9 @@ def waiting_share(rounds: Sequence[Mapping[str, Sequence[float]]]) -> float:
     return sum(math.fsum(one["waits"]) for one in rounds) / sum(math.fsum(one["seconds"]) for one in rounds)
 
 
-def fastest(matmul: Sequence[Mapping[str, Mapping[str, float]]]) -> tuple[str, list[float]]:
-    """Return the dtype with the highest median rate of those measured in every round, and its GFLOP/s per round."""
-    names = set.intersection(*(set(one) for one in matmul))
-    rates = {name: [one[name]["gflops"] for one in matmul] for name in sorted(names)}
+def fastest(matmul: Sequence[Mapping[str, float]]) -> tuple[str, list[float]]:
+    """Return the type of the matrix product with the highest median rate, and its GFLOP/s per round."""
+    rates = {name: [one[name] for one in matmul] for name in matmul[0]}
     best = max(rates, key=lambda name: statistics.median(rates[name]))
     return best, rates[best]
 
@@ -65,20 +64,21 @@ def heading(configuration: Configuration, result: Mapping[str, Any]) -> str:
     """Return what stands above a configuration's table: the work, both tools, the way that autolv found, the machine."""
     ours, theirs = result["autolv"]["set_up"], result["nnunet"]["set_up"]
     more, measured = surplus(configuration.network), ours["measured"]
-    layout = "channels_last" if measured["channels_last"] else "contiguous"
-    way = f"{measured['precision']} {layout}{' compiled' if measured['compiled'] else ''}"
     patch = " x ".join(str(n) for n in configuration.network.patch)
     trial = ", ".join(f"{name} {seconds:.3f}" for name, seconds in measured["trial"].items())
+    products = ", ".join(
+        f"{name} {statistics.median(one[name] for one in result['matmul']):.3g}" for name in result["matmul"][0]
+    )
     lines = (
         f"{configuration.name}: batches of {configuration.training.batch_size} patches of {patch}, "
         f"{result['gflop_per_step']:.1f} GFLOP of convolutions per step",
         f"parameters: autolv {ours['parameters']}, nnU-Net {theirs['parameters']}, of these {more.biases} biases ahead of "
         f"normalisations and {more.heads} of a head of weight 0 more",
-        f"autolv {ours['versions']['autolv']}, torch {ours['versions']['torch']}, {measured['threads']} threads: {way}",
+        f"autolv {ours['versions']['autolv']}, torch {ours['versions']['torch']}, {measured['threads']} threads: {ours['way']}",
         f"the trial that found it, seconds per step: {trial}",
         f"nnU-Net {theirs['versions']['nnunetv2']}, torch {theirs['versions']['torch']}, {theirs['threads']} threads: "
         f"float32 contiguous, {theirs['workers']} loading processes",
-        f"matrix products: {matmul_text(result['matmul'])}",
+        f"matrix product, 2048 x 2048, GFLOP/s (smaller where that would take long): {products}",
     )
     return "\n".join(lines)
 
@@ -118,17 +118,6 @@ def augmentation_rows(result: Mapping[str, Any]) -> list[Row]:
         ("samples per second and core", f"{statistics.median(ours):.0f}", f"{statistics.median(theirs):.0f}",
          str(ratios(ours, theirs))),
     ]  # fmt: skip
-
-
-def matmul_text(matmul: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
-    """Return one line with the median rate of each dtype."""
-    found: dict[tuple[str, int], list[float]] = {}
-    for one in matmul:
-        for name, value in one.items():
-            found.setdefault((name, int(value["size"])), []).append(value["gflops"])
-    return ", ".join(
-        f"{name} {statistics.median(rates):.3g} GFLOP/s ({size} x {size})" for (name, size), rates in found.items()
-    )
 
 
 def table(rows: Sequence[Row]) -> str:

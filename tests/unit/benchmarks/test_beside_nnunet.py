@@ -67,12 +67,13 @@ def test_time_before_a_batch_counts_as_waiting_and_not_as_step() -> None:
     assert step_seconds_of(rounds) == [1.5, 3.0]
 
 
-def test_the_fastest_type_is_sought_among_those_of_every_round() -> None:
-    def round_of(**rates: float) -> dict[str, dict[str, float]]:
-        return {name: {"gflops": rate, "size": 2048} for name, rate in rates.items()}
-
-    matmul = [round_of(float32=90, bfloat16=200, float16=999), round_of(float32=100, bfloat16=180)]
-    assert fastest(matmul) == ("bfloat16", [200, 180])
+def test_the_fastest_type_is_that_of_the_median_over_rounds() -> None:
+    matmul = [
+        {"float32": 90.0, "bfloat16": 200.0},
+        {"float32": 999.0, "bfloat16": 180.0},
+        {"float32": 100.0, "bfloat16": 190.0},
+    ]
+    assert fastest(matmul) == ("bfloat16", [200.0, 180.0, 190.0])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
