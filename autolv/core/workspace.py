@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autolv.core.errors import WorkspaceError
 
+STUDIES = "tune"  # the folder of the searches, which no run may be called
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -23,9 +24,13 @@ def check_name(name: str, what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folders ``raw_data``, ``plans``, ``preprocessed`` and ``results`` under one root."""
+    """The folders ``raw_data``, ``plans``, ``preprocessed`` and ``results`` under one root.
+
+    ``branch`` names the folders between a dataset's results and its runs: those of a study, else none.
+    """
 
     root: Path
+    branch: tuple[str, ...] = ()
 
     @classmethod
     def at(cls, root: Path | str) -> Workspace:
@@ -70,9 +75,24 @@ class Workspace:
         """What machines remember of the fastest way to take training steps; deleting it loses time only."""
         return self.root / "results" / ".steps"
 
+    def results(self, dataset: str) -> Path:
+        """Where a dataset's runs lie."""
+        return self.root.joinpath("results", check_name(dataset, "the dataset"), *self.branch)
+
+    def studies(self, dataset: str, configuration: str) -> Path:
+        """Where the searches for a configuration's hyper-parameters lie."""
+        return self.results(dataset) / STUDIES / check_name(configuration, "the configuration")
+
+    def of_study(self, configuration: str, study: str) -> Workspace:
+        """Return this workspace with the runs of one study in place of the usual ones; all else is shared."""
+        names = (check_name(configuration, "the configuration"), check_name(study, "the study"))
+        return replace(self, branch=(STUDIES, *names))
+
     def run(self, dataset: str, run: str) -> Path:
         """Everything trained on a dataset under one name of training choices."""
-        return self.root / "results" / check_name(dataset, "the dataset") / check_name(run, "the run")
+        if run == STUDIES:
+            raise WorkspaceError(f"{run!r} is where autolv_tune keeps its trials.", remedy="Give the run another name.")
+        return self.results(dataset) / check_name(run, "the run")
 
     def configuration(self, dataset: str, run: str, configuration: str) -> Path:
         """The folds of one configuration."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autolv.core.errors import AutolvError
-from autolv.core.workspace import Workspace
+from autolv.core.workspace import STUDIES, Workspace
 from autolv.runtime.cores import granted_cores, total_memory_gb
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _workspace(root: Path | str) -> list[str]:
     except AutolvError as error:
         return [str(error)]
     lines = [f"root: {workspace.root} (--root DIR or AUTOLV_ROOT move it)"]
-    for folder in (workspace.raw("any").parent, workspace.plans("any").parent, workspace.run("any", "any").parents[1]):
+    for folder in (workspace.raw("any").parent, workspace.plans("any").parent, workspace.results("any").parent):
         there = sorted(p.name for p in folder.glob("[!.]*") if p.is_dir())
         lines.append(f"{folder.name}: {', '.join(there) or 'no dataset'}")
     return lines
@@ -193,7 +193,7 @@ def _next_step(workspace: Workspace, dataset: str) -> str:
     """Return the command that goes on with a dataset, as far as the files show; the run called default comes first."""
     if not workspace.plan_file(dataset).is_file():
         return f"autolv_plan_and_preprocess -d {dataset}"
-    runs = sorted(p.name for p in workspace.run(dataset, "any").parent.glob("[!.]*") if p.is_dir())
+    runs = sorted(p.name for p in workspace.results(dataset).glob("[!.]*") if p.is_dir() and p.name != STUDIES)
     run = min(runs, key=lambda name: name != "default", default="default")
     named = "" if run == "default" else f" --run {run}"
     if (workspace.model(dataset, run) / "best_config.json").is_file():

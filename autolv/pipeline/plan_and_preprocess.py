@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from autolv.core.errors import DataError, SplitError, WorkspaceError
+from autolv.core.errors import DataError, SchemaError, SplitError, WorkspaceError
 from autolv.core.workspace import Workspace
 from autolv.datasets.check import check_dataset
 from autolv.datasets.raw import write_cases
@@ -115,8 +116,13 @@ def _compute(device: str, memory_gb: float | None, minutes: float | None) -> Com
 def _plan(workspace: Workspace, fingerprint: Fingerprint, compute: Compute, *, asked: bool, overwrite: bool) -> Plan:
     """Return a new plan, or the one on disk where it is the same or where no other compute was ``asked`` for."""
     path = workspace.plan_file(fingerprint.dataset)
-    if overwrite or not path.exists():
+    if not path.exists():
         return make_plan(fingerprint, compute)
+    if overwrite:
+        made = make_plan(fingerprint, compute)
+        with suppress(SchemaError):  # a plan that cannot be read is replaced too
+            made = _with_tuned(made, read_record(Plan, path))
+        return made
     kept = read_record(Plan, path)
     made = make_plan(fingerprint, compute if asked else kept.compute)
     here = compute.model_copy(update={"time_budget_minutes": kept.compute.time_budget_minutes})
@@ -124,7 +130,7 @@ def _plan(workspace: Workspace, fingerprint: Fingerprint, compute: Compute, *, a
         _log.warning("%s was made for %s, here is %s; it is kept. --overwrite plans anew.",
                      path, _in_words(kept.compute), _in_words(here))  # fmt: skip
     if made.training_hash() == kept.training_hash():
-        return made
+        return _with_tuned(made, kept)
     if asked or made.labels != kept.labels:
         raise WorkspaceError(
             f"{path} exists and differs from the plan made now (other data, compute, budget, or an edit by hand).",
@@ -135,6 +141,24 @@ def _plan(workspace: Workspace, fingerprint: Fingerprint, compute: Compute, *, a
     why = "it was edited, or made by another version" if same_data else "the data changed since it was made"
     _log.warning("%s is kept, though %s; --overwrite plans anew.", path, why)
     return kept
+
+
+def _with_tuned(made: Plan, kept: Plan) -> Plan:
+    """Return the plan ``made`` with what searches have added to the one ``kept``, as far as it is of the same data."""
+    blocks = [configuration.preprocessing for configuration in made.configurations.values()]
+    fitting = {
+        name: kept.configurations[name]
+        for name in kept.tuned
+        if kept.labels == made.labels and kept.configurations[name].preprocessing in blocks
+    }
+    for name in set(kept.tuned) - set(fitting):
+        _log.warning("%s is left out: it was found for other labels or another preprocessing.", name)
+    return made.model_copy(
+        update={
+            "configurations": {**made.configurations, **fitting},
+            "tuned": {name: kept.tuned[name] for name in fitting},
+        }
+    )
 
 
 def _in_words(compute: Compute) -> str:

@@ -34,7 +34,7 @@ _CHOICES_IN_WORDS = {"plan_hash": "plan", "splits_hash": "splits", "data_hash": 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class RunRequest:
     """What every fold of one call shares."""
 
     workspace: Workspace
@@ -118,7 +118,7 @@ def train(
     _refuse_unknown_folds(numbers, splits)
     start = None if choices.init_from is None else read_start(Path(choices.init_from), chosen.name)
     resolve_device(device)  # a device that is not there is told before anything is written
-    request = _Request(
+    request = RunRequest(
         workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
         choices=choices, run=run, device=device, workers=thread_count(workers), precision=precision,
         compile_mode=compile, layout=layout, retry_trial=retry_trial, overwrite=overwrite, start=start, log=log,
@@ -128,7 +128,7 @@ def train(
     with stop_signals() as stop_asked:
         for number in numbers:
             stop_if(stop_asked, f"fold {number}")
-            done.append(_one_fold(request, number, stop_asked=stop_asked))
+            done.append(train_and_validate(request, number, stop_asked=stop_asked))
     return tuple(done)
 
 
@@ -160,7 +160,20 @@ def _refuse_other_choices(workspace: Workspace, dataset: str, run: str, choices:
         )
 
 
-def _claim_run(request: _Request) -> None:
+def _refuse_other_blocks(request: RunRequest, number: int) -> None:
+    """Refuse to train a fold of a configuration of which the run holds folds that were trained by other numbers."""
+    folder = request.workspace.configuration(request.dataset.name, request.run, request.configuration.name)
+    anew = folder / f"fold_{number}" if request.overwrite else None
+    for path in sorted(folder.glob("fold_*/run.json")):
+        before = read_record(RunRecord, path).configuration
+        if path.parent != anew and before.block_hashes() != request.configuration.block_hashes():
+            raise WorkspaceError(
+                f"{path.parent} was trained by other numbers than the plan has for {request.configuration.name} now.",
+                remedy="Give this run a name of its own with --run, or delete that folder to train the fold again.",
+            )
+
+
+def _claim_run(request: RunRequest) -> None:
     """Write down what the run's name stands for from now on."""
     _refuse_other_choices(request.workspace, request.dataset.name, request.run, request.choices)
     path = _choices_file(request.workspace, request.dataset.name, request.run)
@@ -182,8 +195,10 @@ def _refuse_unknown_folds(numbers: Sequence[int], splits: Splits) -> None:
         )
 
 
-def _one_fold(request: _Request, number: int, *, stop_asked: Callable[[], bool]) -> Path:
+def train_and_validate(request: RunRequest, number: int, *, stop_asked: Callable[[], bool]) -> Path:
+    """Train one fold, from its start or from where it stopped, and validate it; return its folder."""
     begin = time.monotonic()
+    _refuse_other_blocks(request, number)
     name = request.configuration.name
     place = request.workspace.fold(request.dataset.name, request.run, name, number)
     record_file = place / "run.json"

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from autolv.planning.cost import network_cost
-from autolv.schema.plan import Configuration, Plan
+from autolv.schema.plan import Configuration, Plan, Tuned
 from autolv.schema.record import Record
 
 _WIDTH = 116
@@ -53,7 +53,15 @@ def _headline(plan: Plan) -> list[str]:
         f"Plan of {plan.dataset} for {compute.device}, {compute.cores} cores, {compute.memory_gb:g} GB, {minutes}",
         f"Structures: {', '.join(plan.structures)}",
         *textwrap.wrap(f"Recommended: {plan.recommended}: {plan.recommended_reason}", _WIDTH),
+        *(line for name, tuned in plan.tuned.items() for line in textwrap.wrap(_origin(name, tuned), _WIDTH)),
     ]
+
+
+def _origin(name: str, tuned: Tuned) -> str:
+    return (
+        f"{name}: found by autolv_tune from {tuned.began_with} ({tuned.study}, trial {tuned.trial}). "
+        f"{tuned.verdict or 'Whether it is better has not been tested.'}"
+    )
 
 
 def _overview(plan: Plan) -> list[str]:

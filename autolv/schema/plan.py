@@ -130,6 +130,26 @@ class Configuration(Record):
     training: Training
     reasons: dict[str, str]
 
+    def block_hashes(self) -> tuple[str, str, str]:
+        """Return the hashes of the three blocks, without what is expected of the training."""
+        training = self.training.model_copy(update={"expected_memory_gb": 0.0, "expected_minutes": 0.0})
+        return self.preprocessing.content_hash(), self.network.content_hash(), training.content_hash()
+
+
+class Tuned(Record):
+    """Where a configuration that a search found comes from. ``study`` is its folder below the dataset's results.
+
+    The Dice are those of the trial and of the configuration that the search began with, on the folds that it saw;
+    ``verdict`` is what folds that it has not seen say, empty before they were asked.
+    """
+
+    began_with: str
+    study: str
+    trial: int
+    dice: float
+    dice_before: float
+    verdict: str = ""
+
 
 class Compute(Record):
     """The compute that the plan was shaped for."""
@@ -144,6 +164,7 @@ class Plan(Record):
     """All configurations of a dataset, and which one is recommended for the compute at hand.
 
     ``not_proposed`` names those that this compute, or this dataset, is too small for, each with the reason.
+    ``tuned`` names those of them that were not planned but found by a search.
     """
 
     version: Literal[1] = 1
@@ -156,13 +177,15 @@ class Plan(Record):
     not_proposed: dict[str, str] = {}
     recommended: str
     recommended_reason: str
+    tuned: dict[str, Tuned] = {}
 
     def training_hash(self) -> str:
-        """Return a hash of what is trained: labels and configurations, without reasons, expectations and compute."""
+        """Return a hash of what was planned to be trained: labels and configurations, without reasons and expectations.
+
+        What a search adds leaves it as it is, so that runs begun before go on.
+        """
+        planned = sorted(set(self.configurations) - set(self.tuned))
         parts = [json.dumps(self.labels, sort_keys=True)]
-        for name in sorted(self.configurations):
-            configuration = self.configurations[name]
-            training = configuration.training.model_copy(update={"expected_memory_gb": 0.0, "expected_minutes": 0.0})
-            blocks = (configuration.preprocessing, configuration.network, training)
-            parts += [name, *(block.content_hash() for block in blocks)]
+        for name in planned:
+            parts += [name, *self.configurations[name].block_hashes()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -34,6 +34,12 @@ def test_every_place_lies_below_the_root(tmp_path: Path) -> None:
         workspace.fold("D", "default", "2d_unet", 3): "results/D/default/2d_unet/fold_3",
         workspace.steps(): "results/.steps",
         workspace.model("D", "default"): "results/D/default/model",
+        workspace.studies("D", "2d_unet"): "results/D/tune/2d_unet",
+        workspace.of_study("2d_unet", "study_1").results("D"): "results/D/tune/2d_unet/study_1",
+        workspace.of_study("2d_unet", "study_1").fold("D", "trial_007", "2d_unet", 1): (
+            "results/D/tune/2d_unet/study_1/trial_007/2d_unet/fold_1"
+        ),
+        workspace.of_study("2d_unet", "study_1").cache("D", "0123"): "preprocessed/D/0123",
     }
     for place, expected in places.items():
         assert place == tmp_path.resolve() / expected
@@ -44,6 +50,12 @@ def test_every_place_lies_below_the_root(tmp_path: Path) -> None:
 def test_no_name_leads_out_of_the_workspace(tmp_path: Path, dataset: str, run: str) -> None:
     with pytest.raises(WorkspaceError):
         Workspace.at(tmp_path).run(dataset, run)
+
+
+def test_a_run_cannot_have_the_name_of_the_searches_folder(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="trials") as caught:
+        Workspace.at(tmp_path).run("D", "tune")
+    assert "another name" in caught.value.remedy
 
 
 def test_a_root_that_is_missing_or_a_file_is_named(tmp_path: Path) -> None:

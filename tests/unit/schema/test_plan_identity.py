@@ -2,7 +2,7 @@
 
 from autolv.planning.planner import make_plan
 from autolv.schema.dataset import Case, Dataset
-from autolv.schema.plan import Compute, Plan
+from autolv.schema.plan import Compute, Plan, Tuned
 
 
 def _plan() -> Plan:
@@ -46,3 +46,24 @@ def test_words_do_not_count_and_numbers_do() -> None:
     assert (
         plan.model_copy(update={"labels": {"lv_cavity": 2, "lv_myocardium": 1}}).training_hash() != plan.training_hash()
     )
+
+
+def test_what_a_search_adds_leaves_the_identity_of_what_was_planned() -> None:
+    plan = _plan()
+    planned = plan.configurations["2d_unet"]
+    quicker = planned.training.model_copy(update={"learning_rate": 0.5})
+    found = planned.model_copy(update={"name": "2d_unet_tuned", "training": quicker})
+    origin = Tuned(began_with="2d_unet", study="tune/2d_unet/study_1", trial=3, dice=0.9, dice_before=0.8)
+    wider = plan.model_copy(update={"configurations": {**plan.configurations, "2d_unet_tuned": found}})
+    assert wider.training_hash() != plan.training_hash()
+    tuned = wider.model_copy(update={"tuned": {"2d_unet_tuned": origin}})
+    assert tuned.training_hash() == plan.training_hash()
+    assert Plan.model_validate_json(tuned.to_json()) == tuned
+
+
+def test_expectations_are_no_part_of_what_is_trained() -> None:
+    planned = _plan().configurations["2d_unet"]
+    slower = planned.training.model_copy(update={"expected_minutes": 99.0})
+    assert planned.model_copy(update={"training": slower}).block_hashes() == planned.block_hashes()
+    longer = planned.training.model_copy(update={"epochs": planned.training.epochs + 1})
+    assert planned.model_copy(update={"training": longer}).block_hashes() != planned.block_hashes()
