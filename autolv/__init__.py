@@ -1,7 +1,7 @@
 """Self-configuring left-ventricle segmentation for short-axis cine cardiac MRI.
 
-The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``find_best_config``, ``predict`` and
-``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported when it is first used.
+The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``tune``, ``find_best_config``,
+``predict`` and ``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported when first used.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autolv.pipeline.plan_and_preprocess import plan_and_preprocess
     from autolv.pipeline.predict import predict
     from autolv.pipeline.train import train
+    from autolv.pipeline.tune import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "plan_and_preprocess",
     "predict",
     "train",
+    "tune",
 ]
 
 _HOMES = {
@@ -38,6 +40,7 @@ _HOMES = {
     "plan_and_preprocess": "autolv.pipeline.plan_and_preprocess",
     "predict": "autolv.pipeline.predict",
     "train": "autolv.pipeline.train",
+    "tune": "autolv.pipeline.tune",
 }
 
 

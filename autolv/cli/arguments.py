@@ -74,9 +74,11 @@ def add_overwrite(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help=text)
 
 
-def add_time_budget(parser: argparse._ActionsContainer, text: str) -> None:
+def add_time_budget(parser: argparse._ActionsContainer, text: str, *, required: bool = False) -> None:
     """Add ``--time-budget``; its value is in minutes as ``args.time_budget``."""
-    parser.add_argument("--time-budget", metavar="TIME", type=minutes, help=f"{text}: 90s, 12m, 2h, 1h30m")
+    parser.add_argument(
+        "--time-budget", metavar="TIME", type=minutes, required=required, help=f"{text}: 90s, 12m, 2h, 1h30m"
+    )
 
 
 def minutes(text: str) -> float:

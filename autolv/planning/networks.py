@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autolv.planning import budget, rules
@@ -131,6 +132,20 @@ def _build(architecture: str, classes: int, shape: rules.Topology, base: int) ->
         decoder_blocks=decoder_blocks,
         heads=rules.head_count(stages),
     )
+
+
+def resized(network: Network, spacing_mm: Sequence[float], *, base: int, stages: int, patch: Ints) -> Network:
+    """Return ``network`` with ``base`` channels in its first stage, ``stages`` resolutions and another patch.
+
+    ``patch`` is a multiple of the downsampling. What depends on these follows by the rules of planning; other
+    ``stages`` than its own are at most so many, and the patch is padded for them.
+    """
+    if stages == network.stages:
+        features = rules.feature_widths(base, stages, cap=_FEATURE_CAP[network.dimensions])
+        return Network.model_validate({**dict(network), "patch": patch, "features": features})
+    shape = rules.topology(patch, spacing_mm, most_stages=stages)
+    built = _build(network.architecture, network.classes, shape, base)
+    return built.model_copy(update={"in_channels": network.in_channels})
 
 
 def _field_voxels(fingerprint: Fingerprint, dimensions: int, target: rules.Target) -> tuple[float, ...]:
