@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from autolv.core.errors import PlanError, WorkspaceError
-from autolv.core.workspace import STUDIES, Workspace
+from autolv.core.workspace import Workspace
 from autolv.losses import LOSSES
 from autolv.pipeline.cache import data_hash
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
@@ -19,25 +17,25 @@ from autolv.pipeline.tune_folds import FoldTrainer
 from autolv.pipeline.tune_search import (
     COMPARISON,
     compare,
-    folds_in_words,
     run_of,
     run_trials,
     verdict_in_words,
 )
+from autolv.pipeline.tune_winner import add_to_plan, below_results, note_in_plan
 from autolv.planning import budget
-from autolv.planning.search import Ground, as_found, candidate, planned_point, search_space
+from autolv.planning.search import Ground, candidate, planned_point, search_space
 from autolv.planning.search_time import make_schedule, search_folds
 from autolv.reporting.search import search_figure, space_table, write_trials
 from autolv.runtime.device import resolve_device
 from autolv.schema.fingerprint import Fingerprint
-from autolv.schema.plan import Configuration, Plan, Tuned
+from autolv.schema.plan import Configuration, Plan
 from autolv.schema.record import read_record, write_record
 from autolv.schema.tuning import Study, Trial, Tuning, Verdict
 from autolv.selection.trials import Trials, best_of, require_optuna
 
 _log = logging.getLogger(__name__)
+_DRAW_EVERY_S = 60.0
 _BEGUN_WITH = {
-    "configuration": "configuration",
     "time_budget_minutes": "--time-budget in minutes",
     "trials_asked": "--trials",
     "seed": "--seed",
@@ -101,39 +99,52 @@ def _run(workspace: Workspace, place: Path, study: Study, ground: Ground, traine
         place / "trials.jsonl", study.space, planned_point(study.configuration),
         count=study.schedule.trials, seed=study.seed,
     )  # fmt: skip
-
-    def keep(trial: Trial) -> None:
-        trainer.discard(run_of(trial))
-        write_trials(trials.all, study, place / "trials.csv")
-        search_figure(trials.all, study, place / "trials.png")
-
+    history = _History(place, study, trials, trainer, clock)
     winner: Configuration | None = None
     verdict: Verdict | None = None
     with stop_signals() as stop_asked:
         try:
-            run_trials(study, ground, trials, trainer, clock, stop_asked=stop_asked, on_trial=keep)
-            found = _winner(study, ground, trials.all)
-            if found is not None:
-                winner = _add_to_plan(workspace, place, study, found, trials.all)
+            run_trials(study, ground, trials, trainer, clock, stop_asked=stop_asked, on_trial=history)
+            history.draw()
+            best = _best(trials.all)
+            found = candidate(ground, best.point)
+            if found.block_hashes() != study.configuration.block_hashes():
+                winner = add_to_plan(workspace, place, study, found, best, trials.all[0])
                 verdict = compare(study, winner, trainer, clock, stop_asked=stop_asked)
         finally:
             clock.write()
-    if verdict is not None:
-        trainer.discard(COMPARISON)
     conclusion = _conclusion(study, winner, verdict)
     if winner is not None:
-        _note_in_plan(workspace, study.dataset, winner.name, conclusion)
-    best = best_of(trials.all)
+        trainer.discard(COMPARISON)
+        note_in_plan(workspace, study.dataset, winner.name, conclusion)
     return Tuning(
         study=study,
-        place=_below_results(place),
+        place=below_results(place),
         trials=trials.all,
-        best=0 if best is None else best.number,
+        best=best.number,
         winner=None if winner is None else winner.name,
         verdict=verdict,
         conclusion=conclusion,
         minutes=round(clock.seconds / 60.0, 2),
     )
+
+
+class _History:
+    """What is kept after each trial: the table, from time to time the picture; what the trial needs no more goes."""
+
+    def __init__(self, place: Path, study: Study, trials: Trials, trainer: FoldTrainer, clock: Clock) -> None:
+        self._place, self._study, self._trials, self._trainer, self._clock = place, study, trials, trainer, clock
+        self._drawn_s = -_DRAW_EVERY_S
+
+    def __call__(self, trial: Trial) -> None:
+        self._trainer.discard(run_of(trial))
+        write_trials(self._trials.all, self._study, self._place / "trials.csv")
+        if self._clock.seconds - self._drawn_s >= _DRAW_EVERY_S:
+            self.draw()
+
+    def draw(self) -> None:
+        search_figure(self._trials.all, self._study, self._place / "trials.png")
+        self._drawn_s = self._clock.seconds
 
 
 def _new_study(
@@ -184,6 +195,8 @@ def _find_or_begin(workspace: Workspace, wanted: Study) -> tuple[Path, Study]:
         place = studies / f"study_{numbers[-1]}"
         last = read_record(Study, place / "study.json")
         differing = [name for name in _BEGUN_WITH if getattr(last, name) != getattr(wanted, name)]
+        if last.configuration.block_hashes() != wanted.configuration.block_hashes():
+            differing.append("configuration")
         if not differing:
             return place, last
         if not (place / "result.json").exists():
@@ -198,61 +211,16 @@ def _find_or_begin(workspace: Workspace, wanted: Study) -> tuple[Path, Study]:
 
 
 def _differing(name: str, last: Study, wanted: Study) -> str:
-    before, now = getattr(last, name), getattr(wanted, name)
-    return f"{_BEGUN_WITH[name]}" + ("" if name == "configuration" else f" ({before}, now {now})")
+    if name == "configuration":
+        return name
+    return f"{_BEGUN_WITH[name]} ({getattr(last, name)}, now {getattr(wanted, name)})"
 
 
-def _winner(study: Study, ground: Ground, trials: Sequence[Trial]) -> Configuration | None:
-    """Return the configuration of the best trial, ``None`` where it is the planned one."""
+def _best(trials: Sequence[Trial]) -> Trial:
     best = best_of(trials)
-    if best is None or best.number == 0:
-        return None
-    found = candidate(ground, best.point)
-    return None if found.block_hashes() == study.configuration.block_hashes() else found
-
-
-def _add_to_plan(
-    workspace: Workspace, place: Path, study: Study, found: Configuration, trials: Sequence[Trial]
-) -> Configuration:
-    """Return the winner under its name in the plan, to which it is added unless it is there from this study."""
-    plan = load_plan(workspace, study.dataset)
-    before, there = study.configuration.name, _below_results(place)
-    for name, tuned in plan.tuned.items():
-        if tuned.study == there:
-            return plan.configurations[name]
-    first, best = trials[0], best_of(trials)
     if best is None:
-        raise ValueError("a search without a finished trial has no winner")
-    how = (
-        f"autolv_tune ({there}, trial {best.number}): Dice {best.dice:.4f} on {folds_in_words(study.search_folds)}, "
-        f"where {before} had {first.dice:.4f}"
-    )
-    winner = as_found(study.configuration, found, name=_free_name(plan, before), how=how)
-    origin = Tuned(began_with=before, study=there, trial=best.number, dice=best.dice, dice_before=first.dice)
-    _write_plan(workspace, plan, {**plan.configurations, winner.name: winner}, {**plan.tuned, winner.name: origin})
-    _log.info("the plan of %s has a new configuration, %s: %s", study.dataset, winner.name, how)
-    return winner
-
-
-def _note_in_plan(workspace: Workspace, dataset: str, name: str, verdict: str) -> None:
-    plan = load_plan(workspace, dataset)
-    if name in plan.tuned:
-        noted = plan.tuned[name].model_copy(update={"verdict": verdict})
-        _write_plan(workspace, plan, plan.configurations, {**plan.tuned, name: noted})
-
-
-def _write_plan(
-    workspace: Workspace, plan: Plan, configurations: dict[str, Configuration], tuned: dict[str, Tuned]
-) -> None:
-    update = {"configurations": configurations, "tuned": tuned}
-    write_record(plan.model_copy(update=update), workspace.plan_file(plan.dataset))
-
-
-def _free_name(plan: Plan, planned: str) -> str:
-    """Return ``<planned>_tuned``, or with the next number where that is taken."""
-    stem = re.sub(r"_tuned\d*$", "", planned) + "_tuned"
-    names = itertools.chain([stem], (f"{stem}{number}" for number in itertools.count(2)))
-    return next(name for name in names if name not in plan.configurations)
+        raise ValueError("a search ends with one finished trial at least")
+    return best
 
 
 def _conclusion(study: Study, winner: Configuration | None, verdict: Verdict | None) -> str:
@@ -262,10 +230,6 @@ def _conclusion(study: Study, winner: Configuration | None, verdict: Verdict | N
     if verdict is None:
         return f"There was no time to compare {winner.name} with {before} on other folds: it is not called better."
     return verdict_in_words(winner.name, before, verdict)
-
-
-def _below_results(place: Path) -> str:
-    return "/".join((STUDIES, *place.parts[-2:]))
 
 
 def _fingerprint(workspace: Workspace, dataset: str) -> Fingerprint:

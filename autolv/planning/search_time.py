@@ -31,6 +31,11 @@ def make_schedule(
     Without ``trials`` their number follows from the time, a fold taking a third of what it is planned for, or less
     where that would make fewer than ten. Raises ``TrainingError`` where the time is too short.
     """
+    if trials is not None and trials < _FEWEST:
+        raise TrainingError(
+            "one trial is the planned configuration itself, with nothing to compare it with.",
+            remedy=f"Ask for {_FEWEST} --trials or more, or leave their number to the time.",
+        )
     confirm = min(planned_minutes, CONFIRM_SHARE * minutes * _TRAINING_SHARE / (_ARMS * held_out))
     search = minutes - _ARMS * held_out * confirm / _TRAINING_SHARE
     if trials is None:

@@ -49,6 +49,12 @@ def test_a_short_time_makes_short_trials_rather_than_few() -> None:
     assert schedule.trial_minutes == pytest.approx(0.75)
 
 
+def test_one_trial_is_no_search() -> None:
+    with pytest.raises(TrainingError, match="one trial") as caught:
+        make_schedule(60.0, searched=2, held_out=3, planned_minutes=12.0, trials=1)
+    assert "2 --trials" in caught.value.remedy
+
+
 @pytest.mark.parametrize(("minutes", "trials"), [(0.5, None), (1.0, None), (10.0, 200)])
 def test_too_short_a_time_is_refused_with_one_that_is_enough(minutes: float, trials: int | None) -> None:
     with pytest.raises(TrainingError, match="too short") as caught:
