@@ -17,6 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BUDGET = re.compile(r"(--time-budget )\S+")
 SECONDS = r"\g<1>2s"
+MINUTE = r"\g<1>60s"  # a search is several trainings
 MAKE = ["make demo", "make test"]  # run by `make test-all`: the one as its last step, the other as its main part
 # what a copy of the project needs none of; what lies in the data folders may be large
 LEFT_BEHIND = (
@@ -41,7 +42,7 @@ def test_the_readme_shows_every_command_but_the_demo() -> None:
     shown = {shlex.split(line)[0] for line in commands()}
     assert shown == {
         "autolv_convert", "autolv_plan_and_preprocess", "autolv_train", "autolv_find_best_config", "autolv_predict",
-        "autolv_evaluate", "autolv_doctor",
+        "autolv_evaluate", "autolv_doctor", "autolv_tune",
     }  # fmt: skip
     assert len(commands()) >= 11
     assert all(line.startswith("$ ") for body in blocks("console") for line in body.splitlines())
@@ -70,7 +71,17 @@ def test_every_way_that_is_told_is_among_the_lines_that_are_run() -> None:
 def test_each_command_knows_the_flags_that_the_readme_says() -> None:
     import importlib
 
-    names = ("convert", "plan_and_preprocess", "train", "find_best_config", "predict", "evaluate", "demo", "doctor")
+    names = (
+        "convert",
+        "plan_and_preprocess",
+        "train",
+        "tune",
+        "find_best_config",
+        "predict",
+        "evaluate",
+        "demo",
+        "doctor",
+    )
     flags = {name: {flag for action in importlib.import_module(f"autolv.cli.{name}").build_parser()._actions
                     for flag in action.option_strings} for name in names}  # fmt: skip
 
@@ -80,8 +91,8 @@ def test_each_command_knows_the_flags_that_the_readme_says() -> None:
     for flag in ("--help", "--root", "--verbose", "--quiet"):
         assert knowing(flag) == set(names), flag
     assert knowing("--workers") == set(names) - {"doctor"}
-    assert knowing("--device") == {"plan_and_preprocess", "train", "find_best_config", "predict", "demo"}
-    assert knowing("--seed") == {"convert", "plan_and_preprocess", "train", "find_best_config"}
+    assert knowing("--device") == {"plan_and_preprocess", "train", "tune", "find_best_config", "predict", "demo"}
+    assert knowing("--seed") == {"convert", "plan_and_preprocess", "train", "tune", "find_best_config"}
 
 
 def test_every_flag_shown_is_one_the_command_has() -> None:
@@ -98,7 +109,7 @@ def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
     if not any(scripts.glob("autolv_doctor*")):
         pytest.skip("the commands are not installed")
     for line in commands():
-        program, *words = shlex.split(BUDGET.sub(SECONDS, line))
+        program, *words = shlex.split(BUDGET.sub(MINUTE if line.startswith("autolv_tune") else SECONDS, line))
         done = subprocess.run([scripts / program, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, line

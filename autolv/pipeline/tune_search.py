@@ -47,13 +47,12 @@ def run_trials(
         if not under_way and clock.seconds + longest_s > limit_s:
             break
         trial = trials.begin(clock.seconds)
-        _log.info("trial %d of %d: %s", trial.number + 1, study.schedule.trials, point_in_words(trial.point))
+        _log.info("trial %d of %d: %s", trial.number, study.schedule.trials, point_in_words(trial.point))
         _make(study, ground, trial, trials, train, clock, stop_asked)
         clock.write()
-        ended = trials.all[trial.number]
-        _log.info(
-            "trial %d %s: Dice %.4f in %.0f s %s", trial.number + 1, ended.state, ended.dice, ended.seconds, ended.note
-        )
+        ended = trials.all[-1]
+        result = ended.note or f"Dice {ended.dice:.4f}"
+        _log.info("trial %d %s after %.0f s: %s", ended.number, ended.state, ended.seconds, result)
         on_trial(ended)
     if len(trials.done) < study.schedule.trials:
         _log.info("the time is spent after %d of %d trials.", len(trials.done), study.schedule.trials)
@@ -82,14 +81,14 @@ def _make(
     except Interrupted:
         if stop_asked():
             raise
-        if trial.number == 0:
+        if trial.number == 1:
             raise TrainingError(
                 f"the time for the trials was spent before {study.configuration.name} itself was trained and scored.",
                 remedy="Give the search more time: delete its folder and begin again.",
             ) from None
         trials.fail("the time was spent", clock_s=clock.seconds)
     except TrainingError as error:
-        if trial.number == 0:  # the planned configuration: nothing could be compared with it
+        if trial.number == 1:  # the planned configuration: nothing could be compared with it
             raise
         trials.fail(error.message, clock_s=clock.seconds)
     else:

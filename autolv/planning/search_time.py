@@ -36,17 +36,18 @@ def make_schedule(
             "one trial is the planned configuration itself, with nothing to compare it with.",
             remedy=f"Ask for {_FEWEST} --trials or more, or leave their number to the time.",
         )
+    shortest = min(_SHORTEST_MINUTES, planned_minutes)
     confirm = min(planned_minutes, CONFIRM_SHARE * minutes * _TRAINING_SHARE / (_ARMS * held_out))
     search = minutes - _ARMS * held_out * confirm / _TRAINING_SHARE
     if trials is None:
         wanted = round(search * _TRAINING_SHARE / (searched * _SHORT * planned_minutes))
-        affordable = int(search * _TRAINING_SHARE / (searched * _SHORTEST_MINUTES) + 1e-9)
+        affordable = int(search * _TRAINING_SHARE / (searched * shortest) + 1e-9)
         trials = max(_FEWEST, min(max(wanted, _WORTHWHILE), affordable, _MOST))
     trial = min(planned_minutes, search * _TRAINING_SHARE / (trials * searched))
-    if min(confirm, trial) < _SHORTEST_MINUTES * (1 - 1e-9):
+    if min(confirm, trial) < shortest * (1 - 1e-9):
         least = max(
-            trials * searched * _SHORTEST_MINUTES / _TRAINING_SHARE / (1 - CONFIRM_SHARE),
-            _ARMS * held_out * _SHORTEST_MINUTES / _TRAINING_SHARE / CONFIRM_SHARE,
+            trials * searched * shortest / _TRAINING_SHARE / (1 - CONFIRM_SHARE),
+            _ARMS * held_out * shortest / _TRAINING_SHARE / CONFIRM_SHARE,
         )
         raise TrainingError(
             f"{minutes:g} min are too short for {trials} trials of {searched} folds and a comparison on {held_out}: "

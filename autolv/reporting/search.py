@@ -51,7 +51,7 @@ def search_table(tuning: Tuning) -> str:
     return "\n".join(
         (
             f"{study.configuration.name} of {study.dataset}: {len(tuning.trials)} trials of "
-            f"{study.schedule.trial_minutes:.3g} min per fold; trial 0 is as planned.",
+            f"{study.schedule.trial_minutes:.3g} min per fold; trial 1 is as planned.",
             *grid((*head, *(_SHORT.get(one.name, one.name) for one in study.space)), rows),
             "",
             *(line for note in notes for line in textwrap.wrap(note, _WIDTH)),
@@ -90,7 +90,7 @@ def search_figure(trials: Sequence[Trial], study: Study, path: Path) -> None:
     if finished:
         so_far = [max(t.dice for t in finished[: i + 1]) for i in range(len(finished))]
         first.step([t.number for t in finished], so_far, where="post", color=_FADED, linewidth=1.0, zorder=1)
-        if finished[0].number == 0:
+        if finished[0].number == 1:
             first.axhline(finished[0].dice, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     plain_axes(first, f"{study.configuration.name}: Dice on the search's folds (dashed: as planned)", "trial")
     for position, one in enumerate(study.space):

@@ -69,7 +69,10 @@ class Spent(Record):
 
 
 class Trial(Record):
-    """One trial. ``point`` is what was drawn; ``dice`` is the mean over the search folds, NaN unless it finished."""
+    """One trial, numbered from 1, which is as planned.
+
+    ``point`` is what was drawn; ``dice`` is the mean over the search folds, NaN unless it finished.
+    """
 
     number: int
     state: Literal["finished", "stopped early", "failed", "under way"]

@@ -80,7 +80,7 @@ class Trials:
         if _BEGUN not in trial.user_attrs:
             trial.set_user_attr(_BEGUN, clock_s)
         self._trial = trial
-        return self.all[trial.number]
+        return self.all[-1]
 
     def report(self, position: int, fold: int, dice: float) -> bool:
         """Note the Dice of a fold of the trial under way, the ``position``-th; return whether to stop the trial."""
@@ -151,7 +151,7 @@ def _record(trial: optuna.trial.FrozenTrial) -> Trial:
     folds = {int(key.removeprefix("dice_")): float(str(value)) for key, value in attributes.items() if "dice_" in key}
     state = states.get(trial.state.name, "under way")
     return Trial(
-        number=trial.number,
+        number=trial.number + 1,
         state=state,
         point=dict(trial.params),
         fold_dice=folds,

@@ -12,7 +12,17 @@ import pytest
 
 from autolv.cli import arguments
 
-COMMANDS = ("convert", "plan_and_preprocess", "train", "find_best_config", "predict", "evaluate", "demo", "doctor")
+COMMANDS = (
+    "convert",
+    "plan_and_preprocess",
+    "train",
+    "tune",
+    "find_best_config",
+    "predict",
+    "evaluate",
+    "demo",
+    "doctor",
+)
 HEAVY = ("torch", "numpy", "pydantic", "scipy", "nibabel", "SimpleITK", "matplotlib", "rich", "skimage")
 
 

@@ -43,6 +43,13 @@ CASES = {
             "log": "tensorboard", "show": None,  # a bar is drawn on terminals only
         },
     ),
+    "tune": (
+        "-d D -c 3d_vnet --time-budget 4h --trials 12 --device cpu --seed 5 --workers 1 --root ROOT",
+        {
+            "dataset": "D", "time_budget_minutes": 240.0, "configuration": "3d_vnet", "trials": 12, "root": Path("ROOT"),
+            "device": "cpu", "workers": 1, "seed": 5,
+        },
+    ),
     "find_best_config": (
         "-d D -c 2d_unet 3d_unet --run long --device cpu --seed 5 --workers 1 --root ROOT",
         {
@@ -118,6 +125,8 @@ def test_the_public_names_are_the_recipes() -> None:
         ("train", "-d D --time-budget 5", "is not a duration"),
         ("train", "-d D --device gpu", "is not a device"),
         ("train", "", "-d/--dataset"),
+        ("tune", "-d D", "--time-budget"),
+        ("tune", "-d D --time-budget 1h --trials 0", "at least 1"),
     ],
 )
 def test_what_is_missing_or_contradicts_itself_is_refused_before_anything_is_loaded(

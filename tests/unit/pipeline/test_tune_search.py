@@ -131,7 +131,7 @@ def test_trials_are_made_on_the_search_s_folds_alone_and_scored_by_their_mean(gr
     made = bench.run(ground)
     assert len(made) == 8
     assert {fold for _, fold in bench.made} == {1, 2}
-    assert bench.made[:2] == [("trial_000", 1), ("trial_000", 2)]
+    assert bench.made[:2] == [("trial_001", 1), ("trial_001", 2)]
     assert made[0].point["learning_rate"] == ground.planned.training.learning_rate
     assert made[0].dice == pytest.approx(bench.score(ground.planned) + 0.0015)
     assert made[0].fold_dice == pytest.approx({1: made[0].dice - 0.0005, 2: made[0].dice + 0.0005})
@@ -166,7 +166,7 @@ def test_a_trial_that_takes_longer_than_the_others_is_cut_at_the_limit(ground: G
     def slower(
         configuration: Configuration, run: str, fold: int, minutes: float, stop: Callable[[], bool]
     ) -> Evaluation:
-        bench.slow = 1.0 if run == "trial_000" else 20.0
+        bench.slow = 1.0 if run == "trial_001" else 20.0
         return bench(configuration, run, fold, minutes, stop)
 
     trials = bench.trials
@@ -206,13 +206,13 @@ def test_a_search_that_was_stopped_goes_on_with_the_trial_under_way_and_its_time
 
 def test_a_trial_that_fails_is_noted_and_the_search_goes_on(ground: Ground, tmp_path: Path) -> None:
     bench = Bench(tmp_path, study_of(ground))
-    bench.fails = {"trial_002": "the loss became nan."}
+    bench.fails = {"trial_003": "the loss became nan."}
     made = bench.run(ground)
     assert (made[2].state, made[2].note) == ("failed", "the loss became nan.")
     assert len(made) == 8
     bench = Bench(tmp_path / "anew", study_of(ground))
     bench.folder.mkdir()
-    bench.fails = {"trial_000": "the loss became nan."}
+    bench.fails = {"trial_001": "the loss became nan."}
     with pytest.raises(TrainingError, match="became nan"):
         bench.run(ground)
 
@@ -277,22 +277,22 @@ def test_one_patient_tells_nothing() -> None:
 
 def test_the_history_is_a_table_and_a_picture(ground: Ground, tmp_path: Path) -> None:
     bench = Bench(tmp_path, study_of(ground, trials=16, minutes=240.0))
-    bench.fails = {"trial_003": "the loss became nan."}
+    bench.fails = {"trial_004": "the loss became nan."}
     made = bench.run(ground)
     write_trials(made, bench.study, tmp_path / "trials.csv")
     with (tmp_path / "trials.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["trial"]) for row in rows] == list(range(16))
+    assert [int(row["trial"]) for row in rows] == list(range(1, 17))
     assert float(rows[0]["dice"]) == pytest.approx(made[0].dice, abs=1e-6)
     assert rows[3]["dice"] == "" and rows[3]["state"] == "failed" and rows[3]["note"] == "the loss became nan."
     assert rows[0]["patch"] == "144" and rows[0]["augmentation"] == ground.planned.training.augmentation
     search_figure(made, bench.study, tmp_path / "trials.png")
     assert (tmp_path / "trials.png").read_bytes()[:4] == b"\x89PNG"
     tuning = Tuning(
-        study=bench.study, place="tune/2d_unet/study_1", trials=made, best=5, winner=None, verdict=None,
+        study=bench.study, place="tune/2d_unet/study_1", trials=made, best=6, winner=None, verdict=None,
         conclusion="No trial scored above 2d_unet itself.", minutes=1.0,
     )  # fmt: skip
     text = search_table(tuning)
     assert max(len(line) for line in (text + "\n" + space_table(bench.study)).splitlines()) <= 110
-    assert "* 5" in text and "No trial scored above" in text and "Trial 3 failed: the loss became nan." in text
+    assert "* 6" in text and "No trial scored above" in text and "Trial 4 failed: the loss became nan." in text
     assert Tuning.model_validate_json(tuning.to_json()).trials[0] == made[0]

@@ -49,6 +49,11 @@ def test_a_short_time_makes_short_trials_rather_than_few() -> None:
     assert schedule.trial_minutes == pytest.approx(0.75)
 
 
+def test_folds_that_are_planned_for_seconds_are_searched_in_seconds() -> None:
+    schedule = make_schedule(1.0, searched=1, held_out=2, planned_minutes=2 / 60, trials=None)
+    assert schedule.confirm_minutes == pytest.approx(2 / 60) and schedule.trial_minutes <= 2 / 60
+
+
 def test_one_trial_is_no_search() -> None:
     with pytest.raises(TrainingError, match="one trial") as caught:
         make_schedule(60.0, searched=2, held_out=3, planned_minutes=12.0, trials=1)

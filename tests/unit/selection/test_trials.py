@@ -25,16 +25,16 @@ def opened(folder: Path, *, count: int = 20, seed: int = 0) -> Trials:
 
 
 def make(trials: Trials, dice: float, clock_s: float = 0.0) -> Trial:
-    trial = trials.begin(clock_s)
+    trials.begin(clock_s)
     trials.finish(dice, clock_s=clock_s + 10.0)
-    return trials.all[trial.number]
+    return trials.all[-1]
 
 
 def test_the_first_trial_is_as_planned_and_the_others_lie_in_the_space(tmp_path: Path) -> None:
     trials = opened(tmp_path)
     made = [make(trials, 0.5 + 0.01 * number) for number in range(12)]
     assert made[0].point == {"learning_rate": 0.002, "width": 16, "augmentation": "default"}
-    assert [trial.number for trial in trials.done] == list(range(12))
+    assert [trial.number for trial in trials.done] == list(range(1, 13))
     for trial in made:
         assert 1e-4 <= float(trial.point["learning_rate"]) <= 1e-2
         assert trial.point["width"] in (8, 16, 24)
@@ -106,7 +106,7 @@ def test_below_the_median_of_the_first_fold_a_trial_is_to_stop(tmp_path: Path) -
     assert (last.state, last.note, last.seconds) == ("stopped early", "below the median on fold 1", 3.0)
     assert last.fold_dice == {1: 0.81} and math.isnan(last.dice)
     best = best_of(trials.all)
-    assert best is not None and best.number == 3
+    assert best is not None and best.number == 4
 
 
 def test_the_best_is_a_finished_one_and_of_equals_the_first(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_best_is_a_finished_one_and_of_equals_the_first(tmp_path: Path) -> N
     make(trials, 0.8)
     assert [t.state for t in trials.all] == ["finished", "failed", "finished"]
     best = best_of(trials.all)
-    assert best is not None and best.number == 0
+    assert best is not None and best.number == 1
 
 
 def test_a_line_that_a_kill_tore_is_cut_off_and_a_lock_that_it_left_is_broken(tmp_path: Path) -> None:
