@@ -15,6 +15,7 @@ from autolv.cli.arguments import (
     count,
     new_parser,
 )
+from autolv.cli.bar import live_bar
 from autolv.cli.run import root_of, run, show_next, show_places
 
 
@@ -54,16 +55,18 @@ def _tune(args: argparse.Namespace) -> None:
     from autolv.pipeline.tune import tune
     from autolv.reporting.search import search_table
 
-    tuning = tune(
-        args.dataset,
-        time_budget_minutes=args.time_budget,
-        configuration=args.configuration,
-        trials=args.trials,
-        root=root_of(args),
-        device=args.device,
-        workers=args.workers,
-        seed=args.seed,
-    )
+    with live_bar(args) as show:
+        tuning = tune(
+            args.dataset,
+            time_budget_minutes=args.time_budget,
+            configuration=args.configuration,
+            trials=args.trials,
+            root=root_of(args),
+            device=args.device,
+            workers=args.workers,
+            seed=args.seed,
+            show=show,
+        )
     print(search_table(tuning))
     better = tuning.winner is not None and tuning.verdict is not None and tuning.verdict.better
     name = tuning.winner if better else tuning.study.configuration.name

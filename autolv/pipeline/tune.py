@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autolv.core.errors import PlanError, WorkspaceError
 from autolv.core.workspace import Workspace
 from autolv.losses import LOSSES
+from autolv.parallel import Position
 from autolv.pipeline.cache import data_hash
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.interrupt import stop_signals
@@ -55,15 +56,16 @@ def tune(
     device: str = "auto",
     workers: int | None = None,
     seed: int = 0,
+    show: Callable[[Position], None] | None = None,
 ) -> Tuning:
     """Search hyper-parameters of ``configuration`` (else the recommended one) for ``time_budget_minutes`` in all.
 
     Every trial is trained for the same short time on one or two folds; without ``trials`` their number follows from the
     time. The best becomes a new configuration of the plan if it scores above the planned one, and both are compared on
     the folds that the search has not seen. A search that was stopped or killed goes on with the same call, the time
-    already spent counting. Returns, and leaves in the study's folder, the trials and the verdict. Raises
-    ``PlanError``, ``TrainingError`` (the time is too short; Optuna is missing), ``WorkspaceError`` (a search with other
-    choices is under way), ``Interrupted``.
+    already spent counting. ``show`` is called after each iteration with the position in its fold. Returns, and leaves
+    in the study's folder, the trials and the verdict. Raises ``PlanError``, ``TrainingError`` (the time is too short;
+    Optuna is missing), ``WorkspaceError`` (a search with other choices is under way), ``Interrupted``.
     """
     require_optuna()
     workspace = Workspace.at(root)
@@ -85,7 +87,7 @@ def tune(
     _log.info("search in %s\n%s", place, space_table(study))
     trainer = FoldTrainer(
         workspace=workspace.of_study(chosen.name, place.name), folder=folder, dataset=record, plan=plan, splits=splits,
-        study=study, device=device, workers=thread_count(workers),
+        study=study, device=device, workers=thread_count(workers), show=show,
     )  # fmt: skip
     tuning = _run(workspace, place, study, ground, trainer)
     write_record(tuning, place / "result.json")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from autolv.core.workspace import Workspace
+from autolv.parallel import Position
 from autolv.pipeline.train import RunRequest, train_and_validate
 from autolv.pipeline.tune_search import Stop
 from autolv.schema.dataset import Dataset
@@ -29,6 +31,7 @@ class FoldTrainer:
     study: Study
     device: str
     workers: int
+    show: Callable[[Position], None] | None
 
     def __call__(self, configuration: Configuration, run: str, fold: int, minutes: float, stop: Stop) -> Evaluation:
         """Train, from its start or from where it stopped, and score on whole volumes; a fold that is done is read."""
@@ -43,7 +46,8 @@ class FoldTrainer:
         request = RunRequest(
             workspace=self.workspace, folder=self.folder, dataset=self.dataset, plan=self.plan, splits=self.splits,
             configuration=configuration, choices=choices, run=run, device=self.device, workers=self.workers,
-            precision="auto", compile_mode="auto", overwrite=False, start=None,
+            precision="auto", compile_mode="auto", layout="auto", retry_trial=False, overwrite=False, start=None, log=None,
+            show=self.show,
         )  # fmt: skip
         return read_record(Evaluation, train_and_validate(request, fold, stop_asked=stop) / "evaluation.json")
 

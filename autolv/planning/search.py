@@ -34,7 +34,9 @@ class Ground:
     @property
     def work(self) -> budget.Workload:
         """What a fold trains on."""
-        return workload(self.fingerprint, self.planned.network.dimensions)
+        block = self.planned.preprocessing
+        target = rules.Target(in_plane_mm=block.in_plane_spacing_mm[0], slice_mm=block.slice_spacing_mm)
+        return workload(self.fingerprint, self.planned.network.dimensions, target)
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:

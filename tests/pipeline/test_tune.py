@@ -27,7 +27,7 @@ from autolv.pipeline import tune as recipe
 from autolv.pipeline.context import open_dataset
 from autolv.schema.plan import Configuration, Plan
 from autolv.schema.record import read_record, write_record
-from autolv.schema.results import Evaluation, RunRecord
+from autolv.schema.results import BestConfig, Evaluation, RunRecord
 from autolv.schema.splits import Splits
 from autolv.schema.tuning import Spent, Tuning
 

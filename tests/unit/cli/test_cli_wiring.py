@@ -47,7 +47,7 @@ CASES = {
         "-d D -c 3d_vnet --time-budget 4h --trials 12 --device cpu --seed 5 --workers 1 --root ROOT",
         {
             "dataset": "D", "time_budget_minutes": 240.0, "configuration": "3d_vnet", "trials": 12, "root": Path("ROOT"),
-            "device": "cpu", "workers": 1, "seed": 5,
+            "device": "cpu", "workers": 1, "seed": 5, "show": None,
         },
     ),
     "find_best_config": (

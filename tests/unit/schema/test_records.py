@@ -35,6 +35,7 @@ from autolv.schema.results import (
 )
 from autolv.schema.splits import Fold, Splits
 from autolv.schema.steps import RememberedTrial, TrialSetting, Way
+from autolv.schema.tuning import Options, Schedule, Span, Study, Trial, Tuning, Verdict
 
 NAN = float("nan")
 CODES = {"lv_cavity": 3, "lv_myocardium": 2, "rv_cavity": 1}
@@ -159,6 +160,25 @@ def examples() -> Iterator[Record]:
                              architecture="unet", patch=(16, 16), network_hash="0", samples=12, loss="dice_ce",
                              optimiser="adamw", layout="auto", compile_mode="off"),
         way=Way(precision="bfloat16"), seconds={"bfloat16 contiguous": 0.25},
+    )  # fmt: skip
+    study = Study(
+        dataset="ACDC", configuration=configuration(),
+        space=(Span(name="learning_rate", low=1e-3, high=1e-2, reason="r"),
+               Options(name="width", options=(8, 16), reason="w"),
+               Options(name="supervision", options=(0.0, 0.5), reason="s"),
+               Options(name="augmentation", options=("default", "upright"), reason="a")),
+        search_folds=(1, 2), held_out_folds=(0, 3, 4),
+        schedule=Schedule(trials=8, trial_minutes=4.0, search_minutes=80.0, confirm_minutes=5.0),
+        time_budget_minutes=120.0, trials_asked=None, seed=0, plan_hash="0", splits_hash="1", data_hash="2",
+    )  # fmt: skip
+    yield study
+    yield Tuning(
+        study=study, place="tune/2d_unet/study_1",
+        trials=(Trial(number=1, state="stopped early", point={"learning_rate": 0.002, "width": 8, "supervision": 0.0},
+                      fold_dice={1: 0.8}, dice=NAN, seconds=30.0, note="below the median on fold 1"),),
+        best=1, winner="2d_unet_tuned", conclusion="it is better", minutes=100.0,
+        verdict=Verdict(folds=(0, 3), minutes_per_fold=5.0, cases=2, patients=1, dice_before=0.8, dice=0.9,
+                        difference=0.1, interval=(NAN, NAN)),
     )  # fmt: skip
 
 
