@@ -82,7 +82,9 @@ def size_at_width(
     """Return what is expected of a network of ``base`` channels on the patch that is wanted, with the smallest batch."""
     size, spacings = _wanted_patch(fingerprint, compute, dimensions, target)
     shape = rules.topology(size, spacings, most_stages=_MOST_STAGES[compute.device])
-    network = _build(architecture, len(fingerprint.structures) + 1, shape, base)
+    network = _build(
+        architecture, len(fingerprint.structures) + 1, shape, base, decoder=rules.decoder_convolutions(compute.device)
+    )
     return budget.size(network, budget.SMALLEST_BATCH, workload(fingerprint, dimensions, target), compute)
 
 
@@ -101,8 +103,10 @@ def _candidates(
     fingerprint: Fingerprint, compute: Compute, architecture: str, shape: rules.Topology, unet: Network | None
 ) -> tuple[Network, ...]:
     """Return the network of each width, narrowest first, without those that cost more than the U-Net allows."""
-    classes = len(fingerprint.structures) + 1
-    networks = tuple(_build(architecture, classes, shape, base) for base in budget.bases(compute.device))
+    classes, decoder = len(fingerprint.structures) + 1, rules.decoder_convolutions(compute.device)
+    networks = tuple(
+        _build(architecture, classes, shape, base, decoder=decoder) for base in budget.bases(compute.device)
+    )
     if unet is None:
         return networks
     if architecture in _MOST_TIMES_UNET:
@@ -111,10 +115,10 @@ def _candidates(
     return tuple(n for n in networks if n.features[0] <= unet.features[0])
 
 
-def _build(architecture: str, classes: int, shape: rules.Topology, base: int) -> Network:
-    """Return the network block of a width."""
+def _build(architecture: str, classes: int, shape: rules.Topology, base: int, *, decoder: int) -> Network:
+    """Return the network block of a width, with ``decoder`` convolutions per decoder stage of plain networks."""
     stages, kernels = len(shape.strides), shape.kernels
-    blocks, decoder_blocks = (2,) * stages, (2,) * (stages - 1)
+    blocks, decoder_blocks = (2,) * stages, (decoder,) * (stages - 1)
     if architecture == "vnet":
         blocks, decoder_blocks = rules.vnet_blocks(stages)
         kernels = tuple(tuple(5 if k == 3 else k for k in kernel) for kernel in kernels)
@@ -144,7 +148,7 @@ def resized(network: Network, spacing_mm: Sequence[float], *, base: int, stages:
         features = rules.feature_widths(base, stages, cap=_FEATURE_CAP[network.dimensions])
         return Network.model_validate({**dict(network), "patch": patch, "features": features})
     shape = rules.topology(patch, spacing_mm, most_stages=stages)
-    built = _build(network.architecture, network.classes, shape, base)
+    built = _build(network.architecture, network.classes, shape, base, decoder=network.decoder_blocks[0])
     return built.model_copy(update={"in_channels": network.in_channels})
 
 
@@ -166,7 +170,8 @@ def _reasons(
 ) -> dict[str, str]:
     network = sizing.network
     vnet = network.architecture == "vnet"
-    blocks, decoder_blocks = _BLOCK_REASONS.get(network.architecture, _PLAIN_BLOCK_REASONS)
+    plain = _PLAIN_BLOCK_REASONS[rules.decoder_convolutions(compute.device)]
+    blocks, decoder_blocks = _BLOCK_REASONS.get(network.architecture, plain)
     kernels = "3 in-plane"
     if network.dimensions == 3:
         kernels = "3; 1 across slices until the in-plane spacing has come within a factor of 2 of the slice spacing"
@@ -193,10 +198,13 @@ _ARCHITECTURE_REASONS = {
     "vnet": "residual stages, PReLU, strided convolutions down (Milletari 2016), with instance normalisation",
     "resenc_unet": "residual blocks down, plain convolutions up: the network that nnU-Net recommends (Isensee 2024)",
 }
-_PLAIN_BLOCK_REASONS = (
-    "two convolutions per stage (Isensee 2021)",
-    "finest first; two convolutions per stage (Isensee 2021)",
-)
+_PLAIN_BLOCK_REASONS = {
+    2: ("two convolutions per stage (Isensee 2021)", "finest first; two convolutions per stage (Isensee 2021)"),
+    1: (
+        "two convolutions per stage (Isensee 2021)",
+        "finest first; one convolution per stage, as in the decoders of Isensee 2024: more steps in the same time",
+    ),
+}
 _BLOCK_REASONS = {
     "vnet": (
         "convolutions per residual stage as in Milletari 2016",

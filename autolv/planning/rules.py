@@ -88,6 +88,15 @@ def heart_margin(device: str) -> float:
     return HEART_MARGIN if device == "cuda" else TIGHT_MARGIN
 
 
+def decoder_convolutions(device: str) -> int:
+    """Return the convolutions per decoder stage of plain networks: two, but one where steps are slow.
+
+    Two are Isensee 2021's. The decoder, whose inputs are joined with the skips, then takes two thirds of the operations;
+    one, as in the decoders of Isensee 2024, is better in equal minutes (docs/benchmarks.md).
+    """
+    return 2 if device == "cuda" else 1
+
+
 def patch_side_mm(fingerprint: Fingerprint, margin: float = HEART_MARGIN) -> tuple[float, bool]:
     """Return the side of the square in-plane patch in mm, and whether it is heart-sized (else it is the whole field).
 

@@ -34,7 +34,7 @@ def test_the_head_says_what_for_and_what_to_begin_with(plan: Plan) -> None:
 def test_the_overview_has_a_row_per_configuration(plan: Plan) -> None:
     rows = [line for line in explain(plan).splitlines() if line.startswith("2d_unet  ")]
     assert len(rows) == 1
-    assert rows[0].split()[:8] == ["2d_unet", "112", "x", "112", "16..256", "1.94", "M", "1.2"]
+    assert rows[0].split()[:8] == ["2d_unet", "112", "x", "112", "16..256", "1.75", "M", "0.9"]
 
 
 def test_each_field_of_each_configuration_is_told_or_referred_to(plan: Plan) -> None:

@@ -33,13 +33,13 @@ def edited(planned: Configuration, **training: object) -> Configuration:
 
 
 def test_the_ranges_lie_about_what_is_planned(ground: Ground) -> None:
-    assert (ground.planned.network.patch, ground.planned.network.features[0]) == ((144, 144), 16)
+    assert (ground.planned.network.patch, ground.planned.network.features[0]) == ((112, 112), 16)
     spans = {one.name: (one.low, one.high) for one in search_space(ground, ["dice_ce"]) if isinstance(one, Span)}
     assert spans["learning_rate"] == pytest.approx((0.0005, 0.008))
     assert spans["weight_decay"] == pytest.approx((0.001, 0.1))
     assert options(ground, "width") == (8, 12, 16, 24, 32)
-    assert options(ground, "depth") == (4, 5, 6)
-    assert options(ground, "patch") == (112, 144, 176)
+    assert options(ground, "depth") == (4, 5)
+    assert options(ground, "patch") == (80, 112, 144)
     assert options(ground, "supervision") == (0.0, 0.25, 0.5, 1.0)
     assert set(options(ground, "augmentation")) == {"upright", "default", "vendor-robust"}
     assert all(one.reason for one in search_space(ground, ["dice_ce"]))
@@ -96,8 +96,8 @@ def test_a_change_of_size_takes_along_what_depends_on_it(ground: Ground) -> None
 
 
 def test_a_patch_of_the_planned_depth_keeps_its_strides(ground: Ground) -> None:
-    made = candidate(ground, {"patch": 112})
-    assert made.network == ground.planned.network.model_copy(update={"patch": (112, 112)})
+    made = candidate(ground, {"patch": 144})
+    assert made.network == ground.planned.network.model_copy(update={"patch": (144, 144)})
 
 
 def test_where_the_memory_is_short_a_wide_network_becomes_narrower(make_fingerprint: Any) -> None:
@@ -107,11 +107,11 @@ def test_where_the_memory_is_short_a_wide_network_becomes_narrower(make_fingerpr
         compute=CPU.model_copy(update={"memory_gb": ground.planned.training.expected_memory_gb + 0.01}),
     )  # fmt: skip
     assert options(tight, "width") == (8, 12, 16)
-    assert options(tight, "patch") == (112, 144)
-    made = candidate(tight, {"width": 16, "patch": 176})
+    assert options(tight, "patch") == (80, 112)
+    made = candidate(tight, {"width": 16, "patch": 144})
     assert made.network.features[0] < 16
-    assert made.network.patch == (176, 176)
-    assert candidate(tight, {"width": 16, "patch": 112}).network.features[0] == 16
+    assert made.network.patch == (144, 144)
+    assert candidate(tight, {"width": 16, "patch": 80}).network.features[0] == 16
 
 
 def test_numbers_drawn_are_kept_to_three_digits_and_planned_ones_as_they_are(ground: Ground) -> None:
