@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,10 @@ class Parameters:
 
     def __len__(self) -> int:
         return len(self.angle_rad)
+
+    def rows(self, first: int, last: int) -> Parameters:
+        """Return the rows from ``first`` up to, not including, ``last``."""
+        return replace(self, **{field.name: getattr(self, field.name)[first:last] for field in fields(self)})
 
     @classmethod
     def neutral(cls, n: int) -> Parameters:

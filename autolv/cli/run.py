@@ -30,6 +30,7 @@ def run(
     autolv and keep their traceback.
     """
     args = parser.parse_args(argv)
+    args.quiet = args.quiet or _rank() > 0  # of several processes the first speaks for all
     _set_up_log(args)
     try:
         work(args)
@@ -104,12 +105,18 @@ def _set_up_log(args: argparse.Namespace) -> None:
 
 def _tell(args: argparse.Namespace, message: str, remedy: str, status: int) -> int:
     _log.debug("where it arose:", exc_info=True)
-    print(f"error: {message}", file=sys.stderr)
+    speaker = f"process {_rank()}: " if _rank() > 0 else ""
+    print(f"{speaker}error: {message}", file=sys.stderr)
     if remedy:
         if remedy.startswith("Run: autolv_"):
             remedy += _root_flag(args)
         print(f"  what to do: {remedy}", file=sys.stderr)
     return status
+
+
+def _rank() -> int:
+    """Return the number of this process among those that torchrun has started, 0 where it has not."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 def _root_flag(args: argparse.Namespace) -> str:

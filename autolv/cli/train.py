@@ -72,6 +72,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile; auto tries it on long runs"
     )
     parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="only kernels that give the same bits each time, so that on a GPU, too, a run that is resumed ends like one "
+        "that never stopped; slower",
+    )
+    parser.add_argument(
         "--retry-trial",
         action="store_true",
         help="time the ways to take steps again, though the workspace remembers the fastest for this machine and network",
@@ -116,6 +122,7 @@ def _train(args: argparse.Namespace) -> None:
             compile=args.compile,
             layout=args.layout,
             retry_trial=args.retry_trial,
+            deterministic=args.deterministic,
             overwrite=args.overwrite,
             log=args.log,
             show=show,

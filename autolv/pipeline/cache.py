@@ -95,11 +95,11 @@ def load_cases(
     return run_each(one, cases, name=lambda c: c.case, label="load", workers=workers)
 
 
-def fits_memory(workspace: Workspace, dataset: Dataset, block: Preprocessing) -> bool:
-    """Return whether the preprocessed training cases take no more than a fixed share of the memory granted."""
+def fits_memory(workspace: Workspace, dataset: Dataset, block: Preprocessing, *, copies: int = 1) -> bool:
+    """Return whether so many ``copies`` of the preprocessed training cases take no more than a fixed share of the memory."""
     files = (stored_file(workspace, dataset, block, case) for case in dataset.training)
     size = sum(path.stat().st_size for path in files if path.exists())
-    return size <= IN_MEMORY_SHARE * total_memory_gb() * 1e9
+    return copies * size <= IN_MEMORY_SHARE * total_memory_gb() * 1e9
 
 
 def stored_file(workspace: Workspace, dataset: Dataset, block: Preprocessing, case: Case) -> Path:

@@ -83,13 +83,13 @@ def pick_configuration(plan: Plan, name: str | None) -> Configuration:
     )
 
 
-def thread_count(workers: int | None) -> int:
-    """Return how many threads to use for independent cases: as asked, or the cores granted.
+def thread_count(workers: int | None, *, processes: int = 1) -> int:
+    """Return how many threads to use for independent cases: as asked, or the cores granted, divided among ``processes``.
 
     It is asked before array work begins, so malloc is tuned here too.
     """
     keep_freed_memory()
-    return granted_cores() if workers is None else workers
+    return max(1, granted_cores() // processes) if workers is None else workers
 
 
 def _meant(name: str, known: list[str]) -> str:

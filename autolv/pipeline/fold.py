@@ -10,17 +10,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import torch
 from safetensors.torch import load_file, save
 
 from autolv.core.errors import Interrupted
 from autolv.imageio.store import StoredCase, map_stored
-from autolv.losses import LOSSES
-from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.parallel import Position
-from autolv.pipeline.job import FoldJob, fresh_network, laid_out, seed_of
+from autolv.pipeline.job import FoldJob, fresh_network, laid_out, loss_of, seed_of
 from autolv.pipeline.keeper import STATE, keeping
 from autolv.pipeline.measure import measure, pace_of
 from autolv.pipeline.page import write_page
@@ -31,12 +28,13 @@ from autolv.reporting.figures import progress_figure
 from autolv.reporting.patches import patches_figure
 from autolv.runtime.device import prepare, resolve_device
 from autolv.runtime.memory import fits_beside_training
+from autolv.runtime.ranks import Alone
 from autolv.schema.plan import Configuration
-from autolv.schema.record import write_bytes, write_record
+from autolv.schema.record import from_json, write_bytes, write_record
 from autolv.schema.results import Measured, RunRecord
 from autolv.training.average import averaged, averaged_from, exchange
 from autolv.training.loader import prefetched
-from autolv.training.loop import Loss, Pace, fit, monitor_dice
+from autolv.training.loop import Pace, fit, monitor_dice
 from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patches, pinned
 from autolv.training.state import TrainState, make_optimiser, make_scaler
 
@@ -56,29 +54,28 @@ def train_fold(
 
     ``begin`` is the time, by ``time.monotonic()``, from which the time budget counts; ``show`` gets the position after
     each iteration. Returns the trained network and its record; ``weights.safetensors``, ``history.csv`` and
-    ``progress.png`` lie in ``job.place``. Raises ``Interrupted`` after saving when asked to stop.
+    ``progress.png`` lie in ``job.place``, written by the first of ``job.ranks``. Raises ``Interrupted`` after saving when
+    asked to stop.
     """
-    device = resolve_device(job.device)
-    threads = prepare(device, None if record is None else record.measured.threads)
+    device, ranks = resolve_device(job.device), job.ranks
+    begun_alike = record is not None and record.measured.processes == ranks.size
+    threads = prepare(device, record.measured.threads if record and begun_alike else None, processes=ranks.size)
     network = fresh_network(job).to(device)
     if record is not None and record.status == "trained":
         network.load_state_dict(load_file(job.place / "weights.safetensors"))
         return network, record
     training = job.configuration.training
-    loss = _loss(job.configuration)
-    sampler = Sampler(_on(device, _cases(job.train_cases)), job.configuration.network, training, seed=seed_of(job))
+    share = ranks.rank, ranks.size
+    sampler = _sampler(_on(device, _cases(job.train_cases)), job.configuration, seed_of(job), share)
     if record is None:
-        measured = measure(job, network, sampler, loss, device, threads, begin)
-        record = _new_record(job, measured)
-        _discard_old(job.place)
-        write_record(record, job.place / "run.json")
-        _draw_patches(job, sampler)
-        write_page(record, job.place)
+        alone = loss_of(job.configuration, Alone())
+        new = _new_record(job, measure(job, network, sampler, alone, device, threads, begin))
+        record = _of_main(job, lambda: _begin(job, new, sampler))
     measured = record.measured
     network = laid_out(network, job.configuration, channels_last=measured.channels_last)
     if job.start is not None:
         begin_from(network, job.start, job.dataset.schema_.structures)
-    pace = pace_of(measured, network, device)
+    pace = replace(pace_of(measured, network, device), ranks=ranks)
     average = averaged_from(network) if training.weight_average > 0 else []
     state = TrainState(
         network=network,
@@ -98,18 +95,32 @@ def train_fold(
             fit(
                 state,
                 batch_of=batch_of,
-                loss=loss,
+                loss=loss_of(job.configuration, ranks),
                 pace=pace,
                 training=training,
-                monitor=partial(_watch, state, watch, structures, pace),
+                monitor=partial(_watch, state, watch, structures, pace) if ranks.is_main else dict,
                 on_epoch=keeper.after_epoch,
                 stop_asked=stop_asked,
                 on_step=keeper.after_step,
             )
     except Interrupted:  # between two iterations; what interrupts one half-way must not be saved
-        state.save(job.place / STATE)
+        ranks.from_main(lambda: state.save(job.place / STATE))
         raise
-    return network, _finish(job, state, record)
+    return network, _of_main(job, lambda: _finish(job, state, record))
+
+
+def _of_main(job: FoldJob, work: Callable[[], RunRecord]) -> RunRecord:
+    """Return the record that ``work`` gives in the first process, which alone does it."""
+    return from_json(RunRecord, job.ranks.from_main(lambda: work().to_json()), where=str(job.place / "run.json"))
+
+
+def _begin(job: FoldJob, record: RunRecord, sampler: Sampler) -> RunRecord:
+    """Put a new record in place of what is there, with what is shown of a run that begins."""
+    _discard_old(job.place)
+    write_record(record, job.place / "run.json")
+    _draw_patches(job, sampler)
+    write_page(record, job.place)
+    return record
 
 
 def _watch(state: TrainState, watch: Sequence[Batch], structures: Sequence[str], pace: Pace) -> dict[str, float]:
@@ -119,7 +130,8 @@ def _watch(state: TrainState, watch: Sequence[Batch], structures: Sequence[str],
 
 def _draw_patches(job: FoldJob, sampler: Sampler) -> None:
     """Draw the first patches as the network gets them, so that a wrong transform is seen."""
-    batches = [sampler.batch(number) for number in range(math.ceil(_PATCHES / job.configuration.training.batch_size))]
+    number = math.ceil(_PATCHES * job.ranks.size / job.configuration.training.batch_size)
+    batches = [sampler.batch(iteration) for iteration in range(number)]
     middle = job.configuration.network.neighbours
     images = torch.cat([batch.images[:, middle].cpu() for batch in batches])[:_PATCHES]  # (n, y, x) or (n, z, y, x)
     labels = torch.cat([batch.labels.cpu() for batch in batches])[:_PATCHES]
@@ -134,18 +146,17 @@ def _batches(job: FoldJob, sampler: Sampler, first: int, pace: Pace) -> Abstract
             sampler.batch if pace.device.type != "cuda" else lambda number: pinned(sampler.batch(number))
         )
     _log.info("the training cases do not fit into memory: %d processes read them ahead", job.workers)
-    make_sampler = partial(_open_sampler, job.from_disk, job.configuration, seed_of(job))
+    share = job.ranks.rank, job.ranks.size
+    make_sampler = partial(_open_sampler, job.from_disk, job.configuration, seed_of(job), share)
     return prefetched(make_sampler, first=first, last=pace.total, workers=job.workers, pin=pace.device.type == "cuda")
 
 
-def _open_sampler(files: Sequence[Path], configuration: Configuration, seed: int) -> Sampler:
-    cases = _cases([map_stored(path) for path in files])
-    return Sampler(cases, configuration.network, configuration.training, seed=seed)
+def _open_sampler(files: Sequence[Path], configuration: Configuration, seed: int, share: tuple[int, int]) -> Sampler:
+    return _sampler(_cases([map_stored(path) for path in files]), configuration, seed, share)
 
 
-def _loss(configuration: Configuration) -> Loss:
-    training = configuration.training
-    return cast("Loss", DeepSupervisionLoss(LOSSES.get(training.loss)(), training.deep_supervision_weights))
+def _sampler(cases: Sequence[TrainingCase], configuration: Configuration, seed: int, share: tuple[int, int]) -> Sampler:
+    return Sampler(cases, configuration.network, configuration.training, seed=seed, share=share)
 
 
 def _cases(cases: Sequence[StoredCase]) -> list[TrainingCase]:

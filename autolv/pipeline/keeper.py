@@ -65,11 +65,24 @@ class Keeper:
             self._drawn = time.monotonic()
 
 
+class Silent:
+    """What stands for the keeper in all processes of a training but the first."""
+
+    def after_step(self, state: TrainState) -> None:
+        """Show nothing."""
+
+    def after_epoch(self, state: TrainState) -> None:
+        """Keep nothing."""
+
+
 @contextmanager
 def keeping(
     job: FoldJob, record: RunRecord, state: TrainState, pace: Pace, show: Callable[[Position], None] | None
-) -> Iterator[Keeper]:
+) -> Iterator[Keeper | Silent]:
     """Yield the keeper of a run that begins or goes on with ``state``; what ``job.log`` asks for ends with the block."""
+    if not job.ranks.is_main:
+        yield Silent()
+        return
     if job.log is None:
         yield Keeper(job, record, pace, None, show)
         return

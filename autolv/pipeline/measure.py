@@ -6,18 +6,19 @@ import logging
 import math
 import statistics
 import time
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 
 from autolv import __version__
 from autolv.parallel import duration
-from autolv.pipeline.job import FoldJob, fresh_network, laid_out
+from autolv.pipeline.job import FoldJob, fresh_network, laid_out, loss_of
 from autolv.pipeline.remember import keep, recall
 from autolv.planning.budget import step_flops
 from autolv.runtime.device import device_name, synchronise
+from autolv.runtime.ranks import Alone, Ranks
 from autolv.runtime.rates import matmul_rates
+from autolv.schema.record import Record, from_json
 from autolv.schema.results import Measured
 from autolv.schema.steps import RememberedTrial, TrialSetting, Way
 from autolv.training.loop import Loss, Pace, step, step_in_memory
@@ -33,8 +34,7 @@ _SLOWER = 1.5  # times the time that is remembered: what was fastest then need n
 _READ_EVERY = 32  # iterations between two looks at the losses on a GPU, which is not kept waiting by so few
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Timing:
+class _Timing(Record):
     """Seconds, measured over a few iterations: medians of an iteration, data included, and of its step; the fastest step."""
 
     iteration_s: float
@@ -42,13 +42,17 @@ class _Timing:
     fastest_step_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """The way to take steps, the seconds per step of all that were tried, by name, and the pace of the one chosen."""
+class _Found(Record):
+    """The way to take steps, the seconds per step of all that were tried, by name, and the pace of the one chosen.
+
+    ``rates`` are the device's in products of matrices, by precision, in GFLOP/s.
+    """
 
     way: Way
     times: dict[str, float]
     timing: _Timing
+    parts: int
+    rates: dict[str, float]
     remembered: bool = False
 
 
@@ -61,13 +65,20 @@ def measure(
     threads: int,
     begin: float,
 ) -> Measured:
-    """Find the fastest way to take steps here, and how many of them the budget allows."""
+    """Find the fastest way to take steps here, and how many of them the budget allows.
+
+    Of several processes the first finds the way, on its share of a batch, of which ``loss`` is; all take steps together
+    to measure the pace.
+    """
     training, minutes = job.configuration.training, job.choices.time_budget_minutes
     ahead_s = 60.0 * (minutes if minutes is not None else training.expected_minutes)
-    parts = _parts_that_fit(job, sampler.batch(0), loss, device)
-    rates = matmul_rates(device)
-    found = _find_way(job, network, sampler, loss, device, threads, ahead_s=ahead_s, parts=parts, rates=rates)
-    seconds, way = found.timing.iteration_s, found.way
+    text = job.ranks.from_main(lambda: _find(job, network, sampler, loss, device, threads, ahead_s).to_json())
+    found = from_json(_Found, text, where="what was measured")
+    if job.ranks.size > 1:
+        whole = loss_of(job.configuration, job.ranks)
+        together = _timing(job, sampler, whole, device, found.way, parts=found.parts, ranks=job.ranks)
+        found = found.model_copy(update={"timing": together})
+    rates, seconds, way = found.rates, found.timing.iteration_s, found.way
     per_pass = max(1, math.ceil(len(sampler) / training.batch_size))
     if minutes is not None:
         left_s = 60.0 * minutes - (time.monotonic() - begin)
@@ -83,6 +94,7 @@ def measure(
         job.configuration.name, job.fold, device_name(device), way.name, ", as remembered" if found.remembered else "",
         seconds, training.batch_size, epochs, per_epoch, duration(seconds * epochs * per_epoch),
     )  # fmt: skip
+    flops = step_flops(job.configuration.network, training.batch_size) / job.ranks.size
     measured = Measured(
         device=device.type,
         device_name=device_name(device),
@@ -96,9 +108,10 @@ def measure(
         iterations_per_epoch=per_epoch,
         trial=found.times,
         remembered=found.remembered,
-        parts=parts,
-        step_gflops=round(step_flops(job.configuration.network, training.batch_size) / found.timing.step_s / 1e9, 2),
+        parts=found.parts,
+        step_gflops=round(flops / found.timing.step_s / 1e9, 2),
         matmul_gflops={precision: round(rate, 1) for precision, rate in rates.items()},
+        processes=job.ranks.size,
     )
     _log.info(
         "%.3f s per step: %.0f GFLOP/s, %.2f of this machine's matmul rate in %s",
@@ -107,35 +120,36 @@ def measure(
     return measured
 
 
-def _find_way(
+def _find(
     job: FoldJob,
     network: torch.nn.Module,
     sampler: Sampler,
     loss: Loss,
     device: torch.device,
     threads: int,
-    *,
     ahead_s: float,
-    parts: int,
-    rates: dict[str, float],
 ) -> _Found:
     """Return the way that was asked for, that is remembered and still as fast, or that a trial finds fastest."""
+    parts = _parts_that_fit(job, sampler.batch(0), loss, device)
+    rates = matmul_rates(device)
     ways = candidates(device, rates, precision=job.precision, layout=job.layout)
     if job.precision != "auto":
         way = ways[0].model_copy(update={"compiled": job.compile_mode == "on"})
-        return _Found(way=way, times={}, timing=_timing(job, sampler, loss, device, way, parts=parts))
+        timing = _timing(job, sampler, loss, device, way, parts=parts)
+        return _Found(way=way, times={}, timing=timing, parts=parts, rates=rates)
     batch = part_of(sampler.batch(0), parts)
     mode = compiling(job.compile_mode, ahead_s)
     setting = _setting(job, device, threads, samples=len(batch.images), compile_mode=mode)
     known = None if job.retry_trial else recall(job.steps, setting)
-    timing = None if known is None else _timing_as_remembered(job, sampler, loss, device, known, parts=parts)
-    if known is not None and timing is not None:
-        return _Found(way=known.way, times=known.seconds, timing=timing, remembered=True)
+    still = None if known is None else _timing_as_remembered(job, sampler, loss, device, known, parts=parts)
+    if known is not None and still is not None:
+        return _Found(way=known.way, times=known.seconds, timing=still, parts=parts, rates=rates, remembered=True)
     way, times = run_trial(
         network, batch, loss, job.configuration.training, device=device, ways=ways, compile_mode=mode
     )
     keep(job.steps, RememberedTrial(setting=setting, way=way, seconds=times))
-    return _Found(way=way, times=times, timing=_timing(job, sampler, loss, device, way, parts=parts))
+    timing = _timing(job, sampler, loss, device, way, parts=parts)
+    return _Found(way=way, times=times, timing=timing, parts=parts, rates=rates)
 
 
 def _setting(job: FoldJob, device: torch.device, threads: int, *, samples: int, compile_mode: str) -> TrialSetting:
@@ -190,8 +204,17 @@ def _parts_that_fit(job: FoldJob, batch: Batch, loss: Loss, device: torch.device
     return step_in_memory(state, batch, loss, pace, job.configuration.training)[1].parts
 
 
-def _timing(job: FoldJob, sampler: Sampler, loss: Loss, device: torch.device, way: Way, *, parts: int) -> _Timing:
-    """Time whole iterations, data included, on a network that is thrown away."""
+def _timing(
+    job: FoldJob,
+    sampler: Sampler,
+    loss: Loss,
+    device: torch.device,
+    way: Way,
+    *,
+    parts: int,
+    ranks: Ranks | None = None,
+) -> _Timing:
+    """Time whole iterations of ``ranks``, or of this process alone, data included, on a network that is thrown away."""
     network = laid_out(fresh_network(job).to(device), job.configuration, channels_last=way.channels_last)
     training = job.configuration.training
     state = TrainState(
@@ -199,7 +222,7 @@ def _timing(job: FoldJob, sampler: Sampler, loss: Loss, device: torch.device, wa
     )
     pace = Pace(
         device=device, precision=way.precision, channels_last=way.channels_last, forward=forward_of(network, way), total=1,
-        per_epoch=1, parts=parts,
+        per_epoch=1, parts=parts, ranks=ranks or Alone(),
     )  # fmt: skip
     iterations, steps = [], []
     for iteration in range(_TIMED_STEPS + 1):

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from autolv.augmentation import PRESETS
-from autolv.core.errors import PlanError, TrainingError, WorkspaceError
+from autolv.core.errors import PlanError, TrainingError
 from autolv.core.workspace import Workspace
 from autolv.parallel import Position
 from autolv.pipeline.cache import data_hash, fits_memory, load_cases, stored_file
+from autolv.pipeline.claim import claim_run, claimed, leave, refuse_other_blocks, refuse_other_choices
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.fold import train_fold
 from autolv.pipeline.interrupt import stop_if, stop_signals
@@ -22,15 +23,16 @@ from autolv.pipeline.page import write_page
 from autolv.pipeline.start import Start, read_start, refuse_leak
 from autolv.pipeline.tensorboard import event_writer
 from autolv.pipeline.validate import validate_fold
+from autolv.runtime.determinism import deterministic as deterministic_kernels
 from autolv.runtime.device import resolve_device
-from autolv.schema.dataset import Dataset
+from autolv.runtime.ranks import Ranks, joined
+from autolv.schema.dataset import Case, Dataset
 from autolv.schema.plan import Configuration, Plan
-from autolv.schema.record import read_record, write_record
+from autolv.schema.record import from_json, read_record, write_record
 from autolv.schema.results import RunChoices, RunRecord
 from autolv.schema.splits import Splits
 
 _log = logging.getLogger(__name__)
-_CHOICES_IN_WORDS = {"plan_hash": "plan", "splits_hash": "splits", "data_hash": "images or labels"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class RunRequest:
     start: Start | None
     log: Literal["tensorboard"] | None
     show: Callable[[Position], None] | None
+    ranks: Ranks
 
 
 def train(
@@ -75,6 +78,7 @@ def train(
     compile: str = "auto",  # noqa: A002 - the flag's name
     layout: str = "auto",
     retry_trial: bool = False,
+    deterministic: bool = False,
     overwrite: bool = False,
     log: Literal["tensorboard"] | None = None,
     show: Callable[[Position], None] | None = None,
@@ -85,10 +89,13 @@ def train(
     fold) the time that the plan was made for, or its epochs where it was made for none; ``augment`` names an
     augmentation preset to take in place of the plan's, ``init_from`` a model folder or a fold's folder whose weights
     are begun from as far as they fit. ``precision``, ``layout`` and ``compile`` fix how steps are taken; what is left
-    ``auto`` is the fastest, timed once per machine and network, and again with ``retry_trial``. ``log`` keeps the
-    history as TensorBoard's event files too, in the folds' folders; ``show`` is called after each iteration with the
-    fold's position. A fold that is finished is skipped, one that was interrupted goes on where it stopped. Returns the
-    folds' folders. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for other choices),
+    ``auto`` is the fastest, timed once per machine and network, and again with ``retry_trial``; ``deterministic`` takes
+    only kernels that give the same bits each time. ``log`` keeps the history as TensorBoard's event files too, in the
+    folds' folders; ``show`` is called after each iteration with the fold's position.
+
+    A fold that is finished is skipped, one that was interrupted goes on where it stopped; of all folds those that another
+    process is training are left to it. Started by ``torchrun``, its processes train each fold together. Returns the
+    folders of the folds that are finished. Raises ``PlanError``, ``WorkspaceError`` (the run's name stands for other choices),
     ``RegistryError`` (an unknown preset), ``ModelError`` (``init_from``), ``TrainingError`` (its patients are the
     fold's own, for one), ``Interrupted``.
     """
@@ -112,24 +119,25 @@ def train(
         augmentation=augment,
         data_hash=data_hash(folder, record, workers=thread_count(workers)),
         init_from=None if init_from is None else str(Path(init_from).expanduser().resolve()),
+        deterministic=deterministic,
     )
-    _refuse_other_choices(workspace, dataset, run, choices)
+    refuse_other_choices(workspace, dataset, run, choices)
     numbers = range(len(splits.folds)) if fold == "all" else [fold]
     _refuse_unknown_folds(numbers, splits)
     start = None if choices.init_from is None else read_start(Path(choices.init_from), chosen.name)
     resolve_device(device)  # a device that is not there is told before anything is written
-    request = RunRequest(
-        workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
-        choices=choices, run=run, device=device, workers=thread_count(workers), precision=precision,
-        compile_mode=compile, layout=layout, retry_trial=retry_trial, overwrite=overwrite, start=start, log=log,
-        show=show,
-    )  # fmt: skip
-    done = []
-    with stop_signals() as stop_asked:
+    with joined(device) as (ranks, own_device), deterministic_kernels(deterministic), stop_signals() as stop_asked:
+        request = RunRequest(
+            workspace=workspace, folder=folder, dataset=record, plan=plan, splits=splits, configuration=chosen,
+            choices=choices, run=run, device=own_device, workers=thread_count(workers, processes=ranks.size),
+            precision=precision, compile_mode=compile, layout=layout, retry_trial=retry_trial, overwrite=overwrite,
+            start=start, log=log, show=show, ranks=ranks,
+        )  # fmt: skip
+        done = []
         for number in numbers:
-            stop_if(stop_asked, f"fold {number}")
-            done.append(train_and_validate(request, number, stop_asked=stop_asked))
-    return tuple(done)
+            stop_if(lambda: ranks.anywhere(stop_asked()), f"fold {number}")
+            done.append(train_and_validate(request, number, skip_taken=fold == "all", stop_asked=stop_asked))
+    return tuple(place for place in done if place is not None)
 
 
 def _augmented(configuration: Configuration, augment: str | None) -> Configuration:
@@ -142,49 +150,6 @@ def _augmented(configuration: Configuration, augment: str | None) -> Configurati
     return configuration.model_copy(update={"training": training, "reasons": reasons})
 
 
-def _refuse_other_choices(workspace: Workspace, dataset: str, run: str, choices: RunChoices) -> None:
-    """Refuse a run's name that stands for other choices than these."""
-    path = _choices_file(workspace, dataset, run)
-    if not path.exists():
-        return
-    before = read_record(RunChoices, path)
-    if before != choices:
-        detail = ", ".join(
-            f"{_CHOICES_IN_WORDS.get(name, name)} {getattr(before, name)} before, {getattr(choices, name)} now"
-            for name in RunChoices.model_fields
-            if getattr(before, name) != getattr(choices, name)
-        )
-        raise WorkspaceError(
-            f"the run {run!r} of {dataset} was begun with other choices: {detail}.",
-            remedy=f"Give this one a name of its own with --run, or delete {path.parent} to begin again.",
-        )
-
-
-def _refuse_other_blocks(request: RunRequest, number: int) -> None:
-    """Refuse to train a fold of a configuration of which the run holds folds that were trained by other numbers."""
-    folder = request.workspace.configuration(request.dataset.name, request.run, request.configuration.name)
-    anew = folder / f"fold_{number}" if request.overwrite else None
-    for path in sorted(folder.glob("fold_*/run.json")):
-        before = read_record(RunRecord, path).configuration
-        if path.parent != anew and before.block_hashes() != request.configuration.block_hashes():
-            raise WorkspaceError(
-                f"{path.parent} was trained by other numbers than the plan has for {request.configuration.name} now.",
-                remedy="Give this run a name of its own with --run, or delete that folder to train the fold again.",
-            )
-
-
-def _claim_run(request: RunRequest) -> None:
-    """Write down what the run's name stands for from now on."""
-    _refuse_other_choices(request.workspace, request.dataset.name, request.run, request.choices)
-    path = _choices_file(request.workspace, request.dataset.name, request.run)
-    if not path.exists():
-        write_record(request.choices, path)
-
-
-def _choices_file(workspace: Workspace, dataset: str, run: str) -> Path:
-    return workspace.run(dataset, run) / "choices.json"
-
-
 def _refuse_unknown_folds(numbers: Sequence[int], splits: Splits) -> None:
     unknown = [number for number in numbers if not 0 <= number < len(splits.folds)]
     if unknown:
@@ -195,17 +160,65 @@ def _refuse_unknown_folds(numbers: Sequence[int], splits: Splits) -> None:
         )
 
 
-def train_and_validate(request: RunRequest, number: int, *, stop_asked: Callable[[], bool]) -> Path:
-    """Train one fold, from its start or from where it stopped, and validate it; return its folder."""
+def train_and_validate(
+    request: RunRequest, number: int, *, skip_taken: bool = False, stop_asked: Callable[[], bool]
+) -> Path | None:
+    """Train a fold, from its start or from where it stopped, and validate it; return its folder.
+
+    Where another process works on it: ``None`` with ``skip_taken``, else ``WorkspaceError``.
+    """
     begin = time.monotonic()
-    _refuse_other_blocks(request, number)
-    name = request.configuration.name
+    refuse_other_blocks(
+        request.workspace.configuration(request.dataset.name, request.run, request.configuration.name),
+        request.configuration,
+        number if request.overwrite else None,
+    )
+    name, ranks = request.configuration.name, request.ranks
     place = request.workspace.fold(request.dataset.name, request.run, name, number)
-    record_file = place / "run.json"
-    record = read_record(RunRecord, record_file) if record_file.exists() and not request.overwrite else None
-    if record is not None and record.status == "validated":
-        _log.info("%s fold %d is finished: %s", name, number, place)
+    if _is_finished(_record_at(place, request), place):
         return place
+    cases, job = _job(request, number, place)
+    with claimed(place, ranks) as mine:
+        if not mine:
+            leave(number, request.run, skip_taken=skip_taken)
+            return None
+        record = _record_at(place, request)
+        if _is_finished(record, place):  # by another process, meanwhile
+            return place
+        ranks.from_main(lambda: claim_run(request.workspace, request.dataset.name, request.run, request.choices))
+        network, trained = train_fold(job, record, begin=begin, stop_asked=stop_asked, show=request.show)
+
+        def validate() -> None:
+            validate_fold(network, trained, place, request.folder, request.dataset, cases, stop_asked=stop_asked)
+            finished = trained.model_copy(update={"status": "validated"})
+            write_page(finished, place)
+            write_record(finished, place / "run.json")
+
+        ranks.from_main(validate)
+    _log.info("%s fold %d done: %s", name, number, place)
+    return place
+
+
+def _record_at(place: Path, request: RunRequest) -> RunRecord | None:
+    """Return what is written of the fold at ``place``, as the first process reads it; ``None`` where it begins anew."""
+
+    def read() -> str:
+        path = place / "run.json"
+        return read_record(RunRecord, path).to_json() if path.exists() and not request.overwrite else ""
+
+    text = request.ranks.from_main(read)
+    return from_json(RunRecord, text, where=str(place / "run.json")) if text else None
+
+
+def _is_finished(record: RunRecord | None, place: Path) -> bool:
+    if record is None or record.status != "validated":
+        return False
+    _log.info("%s fold %d is finished: %s", record.configuration.name, record.fold, place)
+    return True
+
+
+def _job(request: RunRequest, number: int, place: Path) -> tuple[list[Case], FoldJob]:
+    """Return the validation cases of a fold, and its job with all cases loaded."""
     patients = request.splits.folds[number]
     if request.start is not None:
         refuse_leak(request.start, request.dataset.name, patients.validation)
@@ -216,7 +229,7 @@ def train_and_validate(request: RunRequest, number: int, *, stop_asked: Callable
     if not by_side["train"]:
         raise PlanError(f"fold {number} has no training cases.", remedy="Make the splits again with --overwrite.")
     block = request.configuration.preprocessing
-    mapped = not fits_memory(request.workspace, request.dataset, block)
+    mapped = not fits_memory(request.workspace, request.dataset, block, copies=request.ranks.size)
     stored = {
         side: load_cases(
             request.workspace, request.folder, request.dataset, block, cases, workers=request.workers, mapped=mapped
@@ -224,7 +237,7 @@ def train_and_validate(request: RunRequest, number: int, *, stop_asked: Callable
         for side, cases in by_side.items()
     }
     files = tuple(stored_file(request.workspace, request.dataset, block, case) for case in by_side["train"])
-    job = FoldJob(
+    return by_side["validation"], FoldJob(
         place=place,
         dataset=request.dataset,
         run=request.run,
@@ -240,6 +253,7 @@ def train_and_validate(request: RunRequest, number: int, *, stop_asked: Callable
         compile_mode=request.compile_mode,
         overwrite=request.overwrite,
         start=request.start,
+        ranks=request.ranks,
         from_disk=files if mapped else (),
         workers=request.workers,
         layout=request.layout,
@@ -247,12 +261,3 @@ def train_and_validate(request: RunRequest, number: int, *, stop_asked: Callable
         retry_trial=request.retry_trial,
         log=request.log,
     )
-    _claim_run(request)
-    network, record = train_fold(job, record, begin=begin, stop_asked=stop_asked, show=request.show)
-    stored.clear()
-    validate_fold(network, record, place, request.folder, request.dataset, by_side["validation"], stop_asked=stop_asked)
-    finished = record.model_copy(update={"status": "validated"})
-    write_page(finished, place)
-    write_record(finished, record_file)
-    _log.info("%s fold %d done: %s", name, number, place)
-    return place

@@ -11,6 +11,7 @@ from autolv.core.workspace import Workspace
 from autolv.parallel import Position
 from autolv.pipeline.train import RunRequest, train_and_validate
 from autolv.pipeline.tune_search import Stop
+from autolv.runtime.ranks import Alone
 from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration, Plan
 from autolv.schema.record import read_record
@@ -47,9 +48,11 @@ class FoldTrainer:
             workspace=self.workspace, folder=self.folder, dataset=self.dataset, plan=self.plan, splits=self.splits,
             configuration=configuration, choices=choices, run=run, device=self.device, workers=self.workers,
             precision="auto", compile_mode="auto", layout="auto", retry_trial=False, overwrite=False, start=None, log=None,
-            show=self.show,
+            show=self.show, ranks=Alone(),
         )  # fmt: skip
-        return read_record(Evaluation, train_and_validate(request, fold, stop_asked=stop) / "evaluation.json")
+        train_and_validate(request, fold, stop_asked=stop)
+        place = self.workspace.fold(self.dataset.name, run, configuration.name, fold)
+        return read_record(Evaluation, place / "evaluation.json")
 
     def discard(self, run: str) -> None:
         """Remove what a run that was scored needs no more: weights, states, predictions. Records and pictures stay."""

@@ -54,9 +54,9 @@ def device_name(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
-def prepare(device: torch.device, threads: int | None = None) -> int:
-    """Set threads to the cores granted (or ``threads``) and tune malloc; return the number of threads."""
-    count = threads or granted_cores()
+def prepare(device: torch.device, threads: int | None = None, *, processes: int = 1) -> int:
+    """Set threads to the cores granted, divided among ``processes`` (or to ``threads``), and tune malloc; return them."""
+    count = threads or max(1, granted_cores() // processes)
     if device.type == "cpu":
         keep_freed_memory()
     if torch.get_num_threads() != count:

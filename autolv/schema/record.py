@@ -83,6 +83,26 @@ def write_record(record: Record, path: Path) -> None:
     write_text(path, record.to_json())
 
 
+def create_record(record: Record, path: Path) -> bool:
+    """Write ``record`` to ``path`` as JSON, whole or not at all, unless something is there; return whether it was written.
+
+    Of several processes that do so at once, one writes.
+    """
+    written = path.with_name(f".{path.name}.{os.getpid()}.new")
+    write_record(record, written)
+    try:
+        os.link(written, path)  # unlike a renaming it never replaces
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
+            return False
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))

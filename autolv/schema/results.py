@@ -17,7 +17,8 @@ class Measured(Record):
     ``parts``: in how many parts a batch went through the network at the end, more than one where memory ran out.
     ``graphs``: compiled with CUDA graphs. ``remembered``: ``trial`` is of an earlier run on the same machine. ``step_gflops``
     counts the convolutions of a step alone; ``matmul_gflops`` is the machine's rate by precision. ``data_share`` is the
-    share of the training time that went into getting batches, known at the end.
+    share of the training time that went into getting batches, known at the end. ``processes``: how many trained together,
+    each on its share of every batch; ``step_gflops`` is then that of one.
     """
 
     device: str
@@ -36,6 +37,7 @@ class Measured(Record):
     step_gflops: float | None = None
     matmul_gflops: dict[str, float] = {}
     data_share: float | None = None
+    processes: int = 1
 
     @property
     def way(self) -> Way:
@@ -56,7 +58,8 @@ class RunChoices(Record):
     """Everything chosen for a run, whatever the configuration and fold: the same run name with others is refused.
 
     ``augmentation`` ``None`` is each configuration's own; ``data_hash`` is that of all training cases' raw content;
-    ``init_from`` is the place of the weights that were begun from, ``None`` for fresh ones.
+    ``init_from`` is the place of the weights that were begun from, ``None`` for fresh ones; ``deterministic``: only kernels
+    that give the same bits each time.
     """
 
     plan_hash: str
@@ -67,6 +70,7 @@ class RunChoices(Record):
     augmentation: str | None = None
     data_hash: str = ""
     init_from: str | None = None
+    deterministic: bool = False
 
     @property
     def flags(self) -> str:
@@ -78,6 +82,7 @@ class RunChoices(Record):
             text += f" --time-budget {length}"
         text += "" if self.augmentation is None else f" --augment {self.augmentation}"
         text += "" if self.init_from is None else f" --init-from {shlex.quote(self.init_from)}"
+        text += " --deterministic" if self.deterministic else ""
         return text + ("" if self.seed == 0 else f" --seed {self.seed}")
 
 

@@ -143,6 +143,8 @@ class _Share:
         """Take a number from 0 to ``workers`` - 1, in the worker's own process, which ends with its parent."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its workers
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if hasattr(os, "setpgrp"):
+            os.setpgrp()  # torchrun and batch systems signal a whole group to stop, and the last batches are still needed
         threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
         torch.set_num_threads(1)
         self._iteration += number

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from autolv.core.errors import Interrupted, TrainingError
 from autolv.runtime.device import autocast, memory_format
 from autolv.runtime.memory import is_out_of_memory, release_cached
+from autolv.runtime.ranks import Alone, Ranks
 from autolv.schema.plan import Training
 from autolv.training.average import update_average
 from autolv.training.sampler import Batch
@@ -30,7 +31,7 @@ class Pace:
 
     ``forward`` is the network, compiled or not. A batch goes through it in ``parts``, whose gradients are added up, where
     it does not fit the memory in one. Losses are read together, every ``read_every`` iterations and at the end of an epoch:
-    for one that is read the host has to wait until a GPU has computed it.
+    for one that is read the host has to wait until a GPU has computed it. ``ranks`` are the processes that share each batch.
     """
 
     device: torch.device
@@ -41,10 +42,13 @@ class Pace:
     per_epoch: int
     parts: int = 1
     read_every: int = 1
+    ranks: Ranks = field(default_factory=Alone)
 
 
 def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Training) -> torch.Tensor:
     """Take one optimiser step on ``batch`` and return the loss, still on the device; NaN or infinity if its gradient is.
+
+    Where several processes share a batch, ``batch`` is the own share; the step and the loss are those of the whole.
 
     In several parts the loss is the mean of theirs, weighted by their samples; the Dice in it is then that of a part.
     """
@@ -52,12 +56,15 @@ def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Trai
     asynchronous = pace.device.type == "cuda"  # of pinned memory; the host does not wait for the copy
     state.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=pace.device)
-    for images, labels in zip(batch.images.chunk(pace.parts), batch.labels.chunk(pace.parts), strict=True):
+    parts = list(zip(batch.images.tensor_split(pace.parts), batch.labels.tensor_split(pace.parts), strict=True))
+    samples = pace.ranks.total(torch.tensor([len(images) for images, _ in parts], dtype=torch.float64))
+    for (images, labels), weight in zip(parts, samples / samples.sum(), strict=True):
         with autocast(pace.device, pace.precision):
             outputs = pace.forward(images.to(pace.device, memory_format=layout, non_blocking=asynchronous))
-        value = loss(outputs, labels.to(pace.device, non_blocking=asynchronous)) * (len(images) / len(batch.images))
+        value = loss(outputs, labels.to(pace.device, non_blocking=asynchronous)) * float(weight)
         state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         total += value.detach()
+    pace.ranks.add_gradients(state.network.parameters())
     state.scaler.unscale_(state.optimiser)
     norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.gradient_clip)
     state.scaler.step(state.optimiser)
@@ -80,18 +87,20 @@ def step_in_memory(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            pace.ranks.tell_out_of_memory(error)
             parts = 2 * pace.parts
         # outside the handler, whose traceback holds on to the activations
         state.optimiser.zero_grad(set_to_none=True)
         state.scaler = _renewed(state, pace)
         release_cached(pace.device)
-        if pace.parts >= len(batch.images):
+        most = pace.ranks.least(len(batch.images))
+        if pace.parts >= most:
             raise TrainingError(
                 f"one sample of {tuple(batch.images.shape[2:])} voxels does not fit the memory of {pace.device}.",
                 remedy="Plan for what there is (autolv_plan_and_preprocess --memory-gb N), or train with --precision "
                 "bfloat16.",
             )
-        pace = replace(pace, parts=min(parts, len(batch.images)))
+        pace = replace(pace, parts=min(parts, most))
         _log.warning(
             "out of memory: batches of %d go through the network in %d parts from now on.",
             len(batch.images), pace.parts,
@@ -120,11 +129,13 @@ def fit(
     """Train until ``pace.total`` iterations are done.
 
     ``monitor`` returns what to add to an epoch's row of the history; ``on_epoch`` is called after each, ``on_step``
-    after each iteration. Raises ``Interrupted`` between two iterations once ``stop_asked`` says so (the caller saves),
-    ``TrainingError`` when the loss is not finite or has run away, or when not even one sample fits the memory. All
-    losses have been read, and were sound, whenever ``on_epoch`` is called or ``Interrupted`` is raised.
+    after each iteration. Raises ``Interrupted`` between two iterations once ``stop_asked`` says so, to any of those who
+    share the batches (the caller saves), ``TrainingError`` when the loss is not finite or has run away, or when not even
+    one sample fits the memory. All losses have been read, and were sound, whenever ``on_epoch`` is called or
+    ``Interrupted`` is raised.
     """
-    pace = replace(pace, parts=max(pace.parts, state.parts))
+    smallest_share = training.batch_size // pace.ranks.size
+    pace = replace(pace, parts=min(max(pace.parts, state.parts), smallest_share))
     unread: list[_Unread] = []
     while state.iteration < pace.total:
         begin = time.monotonic()
@@ -148,7 +159,7 @@ def fit(
         else:
             state.epoch_seconds += time.monotonic() - begin
         on_step(state)
-        if stop_asked() and state.iteration < pace.total:
+        if pace.ranks.anywhere(stop_asked()) and state.iteration < pace.total:
             _read(unread, state)
             raise Interrupted(
                 f"stopped as asked after iteration {state.iteration} of {pace.total}; the state is saved.",

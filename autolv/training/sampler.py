@@ -13,6 +13,7 @@ from acvl_utils.cropping_and_padding.bounding_boxes import crop_and_pad_nd
 from numpy.typing import NDArray
 
 from autolv.augmentation import apply, draw, oversize
+from autolv.core.errors import TrainingError
 from autolv.schema.plan import Network, Training
 from autolv.schema.preprocessed import Box
 
@@ -43,7 +44,7 @@ class Batch:
 
 def part_of(batch: Batch, parts: int) -> Batch:
     """Return the first of the ``parts`` that a batch is divided into."""
-    images = batch.images.chunk(parts)[0]
+    images = batch.images.tensor_split(parts)[0]
     return Batch(images=images, labels=batch.labels[: len(images)], cases=batch.cases[: len(images)])
 
 
@@ -55,11 +56,29 @@ def pinned(batch: Batch) -> Batch:
 
 
 class Sampler:
-    """Draws patches from cases in memory: every slice (2D) or case (3D) once per pass, in a new order each pass."""
+    """Draws patches from cases in memory: every slice (2D) or case (3D) once per pass, in a new order each pass.
 
-    def __init__(self, cases: Sequence[TrainingCase], network: Network, training: Training, *, seed: int) -> None:
+    ``share`` (rank, of how many): which part of each batch is made, where several processes train on one batch.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[TrainingCase],
+        network: Network,
+        training: Training,
+        *,
+        seed: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         if not cases:
             raise ValueError("a sampler needs at least one case")
+        rank, ranks = share
+        if ranks > training.batch_size:
+            raise TrainingError(
+                f"{ranks} processes cannot share batches of {training.batch_size} samples.",
+                remedy=f"Start at most {training.batch_size} with --nproc-per-node.",
+            )
+        self._share = training.batch_size * rank // ranks, training.batch_size * (rank + 1) // ranks
         self._cases = tuple(cases)
         self._patch = network.patch
         self._beside = network.neighbours
@@ -78,14 +97,17 @@ class Sampler:
         return len(self._items)
 
     def batch(self, iteration: int) -> Batch:
-        """Return the augmented batch of ``iteration`` (0-based)."""
+        """Return the augmented batch of ``iteration`` (0-based), or the share of it; all that is random is drawn for all."""
         rng = np.random.default_rng([self._seed, 1, iteration])
         n = self._training.batch_size
+        first, last = self._share
         images, labels, names = [], [], []
-        for position in range(iteration * n, (iteration + 1) * n):
+        for index, position in enumerate(range(iteration * n, (iteration + 1) * n)):
             number, z = self._items[self._order(position // len(self._items))[position % len(self._items)]]
             case = self._cases[number]
             start = self._start(case, z, rng)
+            if not first <= index < last:
+                continue
             images.append(gather_with_neighbours(case.image, start, self._gather_3d, self._beside))
             labels.append(gather(case.labels, start, self._gather_3d))
             names.append(case.case)
@@ -96,7 +118,7 @@ class Sampler:
         else:
             image_batch = image_batch[:, None]  # (n, 1, z, Y, X)
         parameters = draw(self._training.augmentation, n, rng, mirror=self._training.mirror)
-        image_batch, label_batch = apply(image_batch, label_batch, parameters, self._patch)
+        image_batch, label_batch = apply(image_batch, label_batch, parameters.rows(first, last), self._patch)
         return Batch(images=image_batch, labels=label_batch.long(), cases=tuple(names))
 
     @property

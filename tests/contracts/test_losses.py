@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -139,3 +141,29 @@ def test_the_arguments_are_not_changed(loss):
 def test_a_target_of_another_size_is_refused(loss):
     with pytest.raises(ValueError, match=r"target must be \(n, \*size\)"):
         loss(_logits((6, 5)), _target((5, 6)))
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_two_that_share_a_batch_have_its_loss_and_between_them_its_gradient(name):
+    whole, target = _logits((6, 5), n=3).requires_grad_(), _target((6, 5), n=3)
+    expected = LOSSES.get(name)()(whole, target)
+    expected.backward()
+    shares = [whole.detach()[:1].requires_grad_(), whole.detach()[1:].requires_grad_()]
+    meeting, sums = threading.Barrier(2, timeout=30), [None, None]
+
+    def loss_of(rank):
+        def total(own):
+            sums[rank] = own
+            meeting.wait()
+            other = sums[1 - rank].detach()
+            meeting.wait()  # before the next sums take its place
+            return own + other
+
+        value = LOSSES.get(name)(total=total)(shares[rank], target[:1] if rank == 0 else target[1:])
+        value.backward()
+        return value
+
+    with ThreadPoolExecutor(2) as pool:
+        values = list(pool.map(loss_of, (0, 1)))
+    torch.testing.assert_close(torch.stack(values), expected.repeat(2))
+    torch.testing.assert_close(torch.cat([share.grad for share in shares]), whole.grad)

@@ -33,10 +33,10 @@ CASES = {
     "train": (
         "-d D -c 3d_vnet -f all --run long --device cpu --time-budget 12m --augment vendor-robust "
         "--init-from M --precision float32 "
-        "--compile off --layout channels_last --retry-trial --log tensorboard --overwrite --seed 5 --workers 1 "
+        "--compile off --layout channels_last --retry-trial --deterministic --log tensorboard --overwrite --seed 5 --workers 1 "
         "--root ROOT",
         {
-            "layout": "channels_last", "retry_trial": True,
+            "layout": "channels_last", "retry_trial": True, "deterministic": True,
             "dataset": "D", "configuration": "3d_vnet", "fold": "all", "run": "long", "root": Path("ROOT"),
             "device": "cpu", "workers": 1, "seed": 5, "epochs": None, "time_budget_minutes": 12.0,
             "augment": "vendor-robust", "init_from": Path("M"), "precision": "float32", "compile": "off", "overwrite": True,

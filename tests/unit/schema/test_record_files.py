@@ -1,6 +1,8 @@
 """Reading and writing of records: versions, damaged files, all or nothing, hashes."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -8,7 +10,17 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from autolv.core.errors import SchemaError
-from autolv.schema.record import Migration, Record, from_json, read_record, write_bytes, write_record, write_text
+from autolv.schema.record import (
+    Migration,
+    Record,
+    create_record,
+    from_json,
+    read_record,
+    write_bytes,
+    write_record,
+    write_text,
+)
+from autolv.schema.results import RunChoices
 
 
 def one_to_two(data: dict[str, Any]) -> dict[str, Any]:
@@ -129,3 +141,46 @@ def test_the_hash_is_of_the_content_alone() -> None:
     assert len(one.content_hash()) == 16
     # sha256 of '{"colour":"a","version":3,"width_mm":2.0}', by sha256sum: the hash must not move between releases
     assert one.content_hash() == "f8e069fc968d9b69"
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["", "no hard links"])
+def test_of_many_who_write_a_record_at_once_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr("os.link", _no_link)
+    path = tmp_path / "deep" / "choices.json"
+    assert create_record(_choices(seed=1), path) and not create_record(_choices(seed=2), path)
+    assert read_record(RunChoices, path).seed == 1
+    assert [file.name for file in path.parent.iterdir()] == ["choices.json"]
+
+
+def _no_link(*_: object) -> None:
+    raise OSError("not supported")
+
+
+def _choices(*, seed: int) -> RunChoices:
+    return RunChoices(plan_hash="p", splits_hash="s", seed=seed, epochs=1, time_budget_minutes=None)
+
+
+def test_processes_that_choose_at_once_agree_on_one(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from autolv.schema.record import create_record;"
+        "from autolv.schema.results import RunChoices;"
+        "record = RunChoices(plan_hash='p', splits_hash='s', seed=int(sys.argv[1]), epochs=1, time_budget_minutes=None);"
+        "input(); print(create_record(record, Path(sys.argv[2])))"
+    )
+    path = tmp_path / "choices.json"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(seed), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for seed in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[0].strip() for process in processes]
+    assert sorted(said) == ["False", "False", "False", "True"]
+    assert read_record(RunChoices, path).seed == said.index("True")

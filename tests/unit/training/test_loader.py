@@ -175,12 +175,20 @@ def _alive(pid: int) -> bool:
 
 
 @needs_proc
-def test_workers_end_with_a_parent_that_is_killed() -> None:
-    code = f"import runpy; runpy.run_path({__file__!r})['_hold']()"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+def test_workers_outlive_a_signal_to_the_whole_group_and_end_with_a_parent_that_is_killed() -> None:
+    code = (
+        "import runpy, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"  # as a parent that stops later
+        f"runpy.run_path({__file__!r})['_hold']()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
         assert parent.stdout is not None
         workers = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(workers) >= 2 and all(map(_alive, workers))
+        os.killpg(parent.pid, signal.SIGTERM)
+        time.sleep(2.0)
+        assert all(map(_alive, workers))
         parent.kill()
         deadline = time.monotonic() + 15
         while any(map(_alive, workers)) and time.monotonic() < deadline:
