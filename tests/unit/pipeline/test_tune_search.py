@@ -285,7 +285,10 @@ def test_the_history_is_a_table_and_a_picture(ground: Ground, tmp_path: Path) ->
     assert [int(row["trial"]) for row in rows] == list(range(1, 17))
     assert float(rows[0]["dice"]) == pytest.approx(made[0].dice, abs=1e-6)
     assert rows[3]["dice"] == "" and rows[3]["state"] == "failed" and rows[3]["note"] == "the loss became nan."
-    assert rows[0]["patch"] == "144" and rows[0]["augmentation"] == ground.planned.training.augmentation
+    assert (
+        rows[0]["patch"] == str(ground.planned.network.patch[-1])
+        and rows[0]["augmentation"] == ground.planned.training.augmentation
+    )
     search_figure(made, bench.study, tmp_path / "trials.png")
     assert (tmp_path / "trials.png").read_bytes()[:4] == b"\x89PNG"
     tuning = Tuning(

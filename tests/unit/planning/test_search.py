@@ -21,7 +21,7 @@ def ground_of(fingerprint: Any, name: str = "2d_unet", compute: Compute = CPU) -
 
 @pytest.fixture
 def ground(make_fingerprint: Any) -> Ground:
-    return ground_of(make_fingerprint())
+    return ground_of(make_fingerprint(heart_mm=(80.0, 190.0, 190.0)))
 
 
 def options(ground: Ground, name: str) -> tuple[object, ...]:
@@ -100,8 +100,7 @@ def test_a_patch_of_the_planned_depth_keeps_its_strides(ground: Ground) -> None:
     assert made.network == ground.planned.network.model_copy(update={"patch": (144, 144)})
 
 
-def test_where_the_memory_is_short_a_wide_network_becomes_narrower(make_fingerprint: Any) -> None:
-    ground = ground_of(make_fingerprint())
+def test_where_the_memory_is_short_a_wide_network_becomes_narrower(ground: Ground) -> None:
     tight = Ground(
         planned=ground.planned, fingerprint=ground.fingerprint,
         compute=CPU.model_copy(update={"memory_gb": ground.planned.training.expected_memory_gb + 0.01}),
