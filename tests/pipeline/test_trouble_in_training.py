@@ -139,7 +139,7 @@ def test_where_memory_runs_out_the_run_goes_on_in_parts_and_says_so(
 def test_batches_made_by_other_processes_give_the_same_weights(
     root: Path, calm: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(recipe, "fits_memory", lambda *_: False)
+    monkeypatch.setattr(recipe, "fits_memory", lambda *_, **__: False)
     before = _children()
     assert _train(root, "--workers", "2") == 0
     assert "2 processes read them ahead" in capfd.readouterr().err
@@ -169,7 +169,7 @@ def test_a_worker_in_trouble_stops_the_run_which_can_go_on(
 ) -> None:
     before = _children()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "fits_memory", lambda *_: False)
+        patch.setattr(recipe, "fits_memory", lambda *_, **__: False)
         _inject(patch, harm)
         begin = time.monotonic()
         assert _train(root, "--workers", "2") == 2

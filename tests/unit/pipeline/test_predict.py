@@ -350,7 +350,7 @@ def ask(model: Threshold, tmp_path: Path, workspace: Workspace) -> Ask:
 
 def plan_of(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every dataset a plan of two configurations, and let whatever is trained be put together."""
-    plan = SimpleNamespace(dataset="D", configurations={"2d_unet": None, "3d_unet": None})
+    plan = SimpleNamespace(dataset="D", not_proposed={}, configurations={"2d_unet": None, "3d_unet": None})
     monkeypatch.setattr(module, "load_plan", lambda _workspace, _dataset: plan)
     monkeypatch.setattr(
         module, "assemble_model", lambda w, dataset, run, name, folds: w.configuration(dataset, run, name) / "model_0"
