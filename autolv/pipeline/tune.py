@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def tune(
     in the study's folder, the trials and the verdict. Raises ``PlanError``, ``TrainingError`` (the time is too short;
     Optuna is missing), ``WorkspaceError`` (a search with other choices is under way), ``Interrupted``.
     """
+    begin = time.monotonic()
     require_optuna()
     workspace = Workspace.at(root)
     folder, record = open_dataset(workspace, dataset)
@@ -89,14 +91,14 @@ def tune(
         workspace=workspace.of_study(chosen.name, place.name), folder=folder, dataset=record, plan=plan, splits=splits,
         study=study, device=device, workers=thread_count(workers), show=show,
     )  # fmt: skip
-    tuning = _run(workspace, place, study, ground, trainer)
+    clock = Clock(place / "spent.json", begin)
+    tuning = _run(workspace, place, study, ground, trainer, clock)
     write_record(tuning, place / "result.json")
     return tuning
 
 
-def _run(workspace: Workspace, place: Path, study: Study, ground: Ground, trainer: FoldTrainer) -> Tuning:
+def _run(workspace: Workspace, place: Path, study: Study, ground: Ground, trainer: FoldTrainer, clock: Clock) -> Tuning:
     """Make the trials, add the winner to the plan, compare it with the planned configuration."""
-    clock = Clock(place / "spent.json")
     trials = Trials(
         place / "trials.jsonl", study.space, planned_point(study.configuration),
         count=study.schedule.trials, seed=study.seed,
@@ -115,7 +117,7 @@ def _run(workspace: Workspace, place: Path, study: Study, ground: Ground, traine
                 verdict = compare(study, winner, trainer, clock, stop_asked=stop_asked)
         finally:
             clock.write()
-    conclusion = _conclusion(study, winner, verdict)
+    conclusion = _conclusion(study, trials.all, winner, verdict)
     if winner is not None:
         trainer.discard(COMPARISON)
         note_in_plan(workspace, study.dataset, winner.name, conclusion)
@@ -225,8 +227,10 @@ def _best(trials: Sequence[Trial]) -> Trial:
     return best
 
 
-def _conclusion(study: Study, winner: Configuration | None, verdict: Verdict | None) -> str:
+def _conclusion(study: Study, trials: Sequence[Trial], winner: Configuration | None, verdict: Verdict | None) -> str:
     before = study.configuration.name
+    if len(trials) == 1:
+        return f"The time was enough for {before} itself alone: nothing was searched. Give more --time-budget."
     if winner is None:
         return f"No trial scored above {before} itself, which stays as it was planned."
     if verdict is None:

@@ -13,12 +13,15 @@ _WRITE_EVERY_S = 5.0
 
 
 class Clock:
-    """Seconds spent on a study by this process and by those before it; a kill forgets five of them at most."""
+    """Seconds spent on a study by this process, since ``begin``, and by those before it.
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._now = path, now
+    A kill forgets five of them at most. ``now`` tells the time, in seconds.
+    """
+
+    def __init__(self, path: Path, begin: float, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._begin, self._now = path, begin, now
         self._before = read_record(Spent, path).seconds if path.exists() else 0.0
-        self._begin = self._written = now()
+        self._written = now()
 
     @property
     def seconds(self) -> float:

@@ -40,15 +40,15 @@ def run_trials(
     None is begun that could not end in time, and one that does not is stopped. Raises ``Interrupted`` where
     ``stop_asked`` says so, ``TrainingError`` where not even the planned configuration could be trained.
     """
-    limit_s = 60.0 * study.schedule.search_minutes
     while len(trials.done) < study.schedule.trials:
+        limit_s = _limit_s(study, trials.done)
         longest_s = max((trial.seconds for trial in trials.done), default=0.0)
         under_way = len(trials.all) > len(trials.done)
         if not under_way and clock.seconds + longest_s > limit_s:
             break
         trial = trials.begin(clock.seconds)
         _log.info("trial %d of %d: %s", trial.number, study.schedule.trials, point_in_words(trial.point))
-        _make(study, ground, trial, trials, train, clock, stop_asked)
+        _make(study, ground, trial, trials, train, clock, limit_s, stop_asked)
         clock.write()
         ended = trials.all[-1]
         result = ended.note or f"Dice {ended.dice:.4f}"
@@ -58,12 +58,30 @@ def run_trials(
         _log.info("the time is spent after %d of %d trials.", len(trials.done), study.schedule.trials)
 
 
+def _limit_s(study: Study, done: Sequence[Trial]) -> float:
+    """Return the time at which the trials must end: that of the schedule, or earlier where validation takes long.
+
+    What folds have taken beyond their training is set aside for the comparison too, up to half of all time.
+    """
+    schedule, total_s = study.schedule, 60.0 * study.time_budget_minutes
+    fold_s = max((trial.seconds / len(trial.fold_dice) for trial in done if trial.fold_dice), default=0.0)
+    beside_s = max(0.0, fold_s - 60.0 * schedule.trial_minutes)
+    comparison_s = 2 * len(study.held_out_folds) * (60.0 * schedule.confirm_minutes + beside_s)
+    return min(60.0 * schedule.search_minutes, max(0.5 * total_s, total_s - comparison_s))
+
+
 def _make(
-    study: Study, ground: Ground, trial: Trial, trials: Trials, train: TrainFold, clock: Clock, stop_asked: Stop
+    study: Study,
+    ground: Ground,
+    trial: Trial,
+    trials: Trials,
+    train: TrainFold,
+    clock: Clock,
+    limit_s: float,
+    stop_asked: Stop,
 ) -> None:
     """Train one trial's folds one after another and note how it ends."""
     configuration = candidate(ground, trial.point)
-    limit_s = 60.0 * study.schedule.search_minutes
     scores: list[float] = []
     try:
         for position, fold in enumerate(study.search_folds):

@@ -44,6 +44,7 @@ def root(planned: Path, tmp_path: Path) -> Path:
 class FakeTrainer:
     """Stands in for training: predicts the labels without every n-th voxel, fewer of them the higher the rate."""
 
+    calls = 0
     interrupt_at: tuple[str, int] | None = None
     rate_of = staticmethod(lambda configuration: configuration.training.learning_rate)
 
@@ -56,6 +57,7 @@ class FakeTrainer:
         if type(self).interrupt_at == (run, fold):
             type(self).interrupt_at = None
             raise KeyboardInterrupt
+        type(self).calls += 1
         every = round(2 + 1000 * self.rate_of(configuration))
         return summarise(tuple(self._cases(self.splits.folds[fold].validation, every)))
 
@@ -182,6 +184,20 @@ def test_where_nothing_beats_the_planned_one_the_plan_stays(
     assert tuning.winner is None and tuning.verdict is None and tuning.best == 1
     assert "stays as it was planned" in tuning.conclusion
     assert path.read_bytes() == before
+
+
+def test_where_the_time_is_enough_for_the_planned_one_alone_one_is_told(
+    root: Path, fake: type[FakeTrainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(recipe.Clock):
+        @property
+        def seconds(self) -> float:
+            return super().seconds + 2000.0 * fake.calls  # of an hour
+
+    monkeypatch.setattr(recipe, "Clock", Slow)
+    tuning = autolv.tune("D", configuration="2d_unet", time_budget_minutes=60.0, trials=4, root=root, device="cpu")
+    assert len(tuning.trials) == 1 and tuning.winner is None
+    assert "nothing was searched" in tuning.conclusion and "--time-budget" in tuning.conclusion
 
 
 @pytest.mark.parametrize("stop_at", [("trial_004", 1), ("comparison", 0)])

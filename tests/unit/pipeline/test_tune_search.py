@@ -89,11 +89,12 @@ class Bench:
         self.made: list[tuple[str, int]] = []
         self.folder, self.study = folder, study
         self.stop_at: int | None = None
+        self.beside_s = 0.0  # of validation, beyond the minutes of a fold
         self.fails: dict[str, str] = {}
 
     @property
     def clock(self) -> Clock:
-        return Clock(self.folder / "spent.json", now=lambda: self.now_s)
+        return Clock(self.folder / "spent.json", self.now_s, now=lambda: self.now_s)
 
     @property
     def trials(self) -> Trials:
@@ -115,6 +116,7 @@ class Bench:
                 self.asked, self.stop_at = True, None
             if stop():
                 raise Interrupted("stopped")
+        self.now_s += self.beside_s
         self.made.append((run, fold))
         if run in self.fails:
             raise TrainingError(self.fails[run])
@@ -157,6 +159,21 @@ def test_time_bounds_the_trials_whatever_they_take(ground: Ground, tmp_path: Pat
     assert 2 <= len(made) < 8
     assert bench.now_s <= limit_s
     assert all(trial.state in ("finished", "stopped early") for trial in made), "none is begun that cannot end"
+
+
+def test_where_validation_takes_long_fewer_trials_are_made_and_the_comparison_has_its_time(
+    ground: Ground, tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, study_of(ground))
+    schedule = bench.study.schedule
+    bench.beside_s = 60.0 * schedule.trial_minutes  # as long again as the training; a third of it is foreseen
+    made = bench.run(ground)
+    assert 2 <= len(made) < 8
+    assert bench.now_s < 60 * schedule.search_minutes
+    winner = ground.planned.model_copy(update={"name": "2d_unet_tuned"})
+    verdict = compare(bench.study, winner, bench, bench.clock, stop_asked=lambda: False)
+    assert verdict is not None and verdict.folds == (0, 3, 4)
+    assert bench.now_s <= 60 * bench.study.time_budget_minutes
 
 
 def test_a_trial_that_takes_longer_than_the_others_is_cut_at_the_limit(ground: Ground, tmp_path: Path) -> None:
