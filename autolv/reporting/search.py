@@ -104,6 +104,9 @@ def _over(axes: Axes, one: Searchable, trials: Sequence[Trial]) -> None:
     if isinstance(one, Span):
         _draw(axes, [float(trial.point[one.name]) for trial in drawn], drawn)
         axes.set_xscale("log")
+        ticks = (one.low, math.sqrt(one.low * one.high), one.high)
+        axes.set_xticks(ticks, [_text(tick) for tick in ticks])
+        axes.set_xticks([], minor=True)
         axes.set_xlim(one.low / 1.1, one.high * 1.1)
     else:
         _draw(axes, [float(one.options.index(trial.point[one.name])) for trial in drawn], drawn)
@@ -117,7 +120,8 @@ def _draw(axes: Axes, places: Sequence[float], trials: Sequence[Trial]) -> None:
     best = max((trial.dice for trial in trials if trial.state == "finished"), default=math.nan)
     for place, trial in zip(places, trials, strict=True):
         if trial.state == "finished":
-            axes.plot(place, trial.dice, "o", color=_BEST if trial.dice == best else OTHER_COLOUR, markersize=5)
+            colour, above = (_BEST, 4) if trial.dice == best else (OTHER_COLOUR, 3)
+            axes.plot(place, trial.dice, "o", color=colour, markersize=5, zorder=above)
         elif trial.fold_dice:
             score = sum(trial.fold_dice.values()) / len(trial.fold_dice)
             axes.plot(place, score, "o", color=_FADED, markersize=5, fillstyle="none")
