@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from autolv.losses import Head
+
 if TYPE_CHECKING:
     from autolv.losses import Loss
 
 
 class DeepSupervisionLoss:
     """The weighted mean of a loss over a network's heads, each against the target at its own resolution.
+
+    The loss gets all heads in one call.
 
     Of each block of k voxels along an axis the target at a coarser head is voxel k // 2 (the second of two, the third
     of four), which is what nearest-neighbour sampling at the block's centre takes when ties go up.
@@ -25,16 +29,19 @@ class DeepSupervisionLoss:
         self.loss = loss
         self.weights = tuple(weight / sum(weights) for weight in weights)
 
-    def __call__(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
-        """Return the loss of logits (n, classes, *size / k), finest first, against ``target`` (n, *size), int64."""
+    def __call__(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None = None) -> Tensor:
+        """Return the loss of logits (n, classes, *size / k), finest first, against ``target`` (n, *size), int64.
+
+        ``known`` (n, classes) bool tells which classes are annotated in each sample, ``None`` that all are.
+        """
         if len(outputs) != len(self.weights):
             raise ValueError(f"expected {len(self.weights)} outputs, one per weight, got {len(outputs)}")
-        terms = [
-            weight * self.loss(logits, subsample_target(target, tuple(logits.shape[2:])))
+        heads = [
+            Head(logits, subsample_target(target, tuple(logits.shape[2:])), weight)
             for logits, weight in zip(outputs, self.weights, strict=True)
             if weight > 0
         ]
-        return sum(terms[1:], start=terms[0])
+        return self.loss(heads, known)
 
 
 def subsample_target(target: Tensor, size: tuple[int, ...]) -> Tensor:

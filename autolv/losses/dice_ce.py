@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from autolv.losses import LOSSES, these_alone
+from autolv.losses._partial import with_merged_background
 
 if TYPE_CHECKING:
-    from autolv.losses import Total
+    from autolv.losses import Head, Total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,44 +22,50 @@ class DiceCrossEntropy:
 
     ``batch_dice`` sums over the whole batch before dividing, so that a slice without a structure neither rewards nor
     punishes by itself; otherwise each sample has its own Dice. ``smooth`` is added to numerator and denominator: a
-    class that is neither in the target nor predicted has Dice 1. ``total`` makes sums over the whole batch of those over
-    the samples at hand.
+    class that is neither in the target nor predicted has Dice 1.
+
+    Where a structure is not annotated the background stands for it too, and its Dice is that of the other samples;
+    where it is annotated in none, the mean is over the other structures. ``total`` makes sums over the whole batch of
+    those over the samples at hand.
     """
 
     batch_dice: bool = True
     smooth: float = 1e-5
     total: Total = these_alone
 
-    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, float32, of logits (n, classes, *size) against the classes ``target`` (n, *size), int64."""
-        if target.shape != (logits.shape[0], *logits.shape[2:]):
-            raise ValueError(f"target must be (n, *size) for logits {tuple(logits.shape)}, got {tuple(target.shape)}")
-        log_probabilities = functional.log_softmax(logits.float(), dim=1)
-        # torch's own mean has no deterministic kernel on a GPU
-        cross_entropy = self._mean(functional.nll_loss(log_probabilities, target, reduction="none"))
-        return cross_entropy + 1.0 - self._dice(log_probabilities[:, 1:].exp(), target)
-
-    def _dice(self, probabilities: Tensor, target: Tensor) -> Tensor:
-        classes = torch.arange(1, probabilities.shape[1] + 1, device=target.device)
-        truth = target.unsqueeze(1) == classes.view(1, -1, *(1,) * (target.ndim - 1))  # (n, classes - 1, *size) bool
-        axes = tuple(range(2, probabilities.ndim))
+    def __call__(self, heads: Sequence[Head], known: Tensor | None = None) -> Tensor:
+        """Return the loss of ``heads``, each by its weight; float32, or float64 where their logits are."""
+        sums = torch.stack([class_sums(head, known) for head in heads], dim=1)  # (5, heads, n, classes)
         if self.batch_dice:
-            axes = (0, *axes)
-        overlap = torch.where(truth, probabilities, 0.0).sum(axes)
-        size = probabilities.sum(axes) + truth.sum(axes)
-        if self.batch_dice:
-            overlap, size = self.total(torch.stack((overlap, size)))
-            return self._ratio(overlap, size).mean()
-        return self._mean(self._ratio(overlap, size))
+            sums = self.total(sums.sum(dim=2, keepdim=True))
+        overlap, predicted, actual, log_likelihood, annotated = sums  # each (heads, n or 1, classes)
+        counted = (annotated > 0).to(annotated.dtype)
+        # where nothing is annotated all sums are 0; the ratio is then not counted, but must be a number
+        dice = (2.0 * overlap + self.smooth) / (predicted + actual + self.smooth + (1.0 - counted))
+        structures = (dice * counted)[:, :, 1:], counted[:, :, 1:]  # the background has no Dice
+        means = torch.stack([values.sum(dim=(1, 2)) for values in (log_likelihood, actual, *structures)])  # (4, heads)
+        if not self.batch_dice:
+            means = self.total(means)
+        likelihood_sum, voxels, dice_sum, count = means
+        losses = 1.0 - likelihood_sum / voxels - dice_sum / count  # (heads,)
+        return torch.stack([head.weight * loss for head, loss in zip(heads, losses, strict=True)]).sum()
 
-    def _ratio(self, overlap: Tensor, size: Tensor) -> Tensor:
-        return (2.0 * overlap + self.smooth) / (size + self.smooth)
 
-    def _mean(self, values: Tensor) -> Tensor:
-        """Return the mean of ``values`` over the whole batch."""
-        total, count = self.total(torch.stack((values.sum(), values.new_full((), values.numel()))))
-        mean: Tensor = total / count
-        return mean
+def class_sums(head: Head, known: Tensor | None) -> Tensor:
+    """Return all that the loss needs of the voxels, from one softmax: sums over each sample, (5, n, classes).
+
+    They are, for each class: its probability where it is the target, its probability everywhere, how often it is the
+    target, the logarithm of its probability where it is the target, and 1; all 0 for a class that is not annotated.
+    """
+    logits = head.logits.flatten(2)
+    at_least_single = torch.promote_types(logits.dtype, torch.float32)
+    log_probabilities = logits.to(at_least_single).log_softmax(dim=1)  # (n, classes, voxels)
+    probabilities = log_probabilities.exp()
+    truth = torch.zeros_like(probabilities).scatter_(1, head.target.flatten(1).unsqueeze(1), 1.0)
+    log_likelihood = truth * with_merged_background(log_probabilities, known)
+    sums = [x.sum(dim=2) for x in (truth * probabilities, probabilities, truth, log_likelihood)]
+    table = torch.stack([*sums, torch.ones_like(sums[0])])
+    return table if known is None else torch.where(known, table, 0.0)
 
 
 @LOSSES.register("dice_ce")

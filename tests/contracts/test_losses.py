@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from autolv.losses import LOSSES
+from autolv.losses import LOSSES, Head
 
 _SIZES = [(6, 5), (3, 6, 5)]
 
 
 @pytest.fixture(params=list(LOSSES))
 def loss(request):
-    return LOSSES.get(request.param)()
+    """The loss of one head."""
+    made = LOSSES.get(request.param)()
+    return lambda logits, target, known=None: made((Head(logits, target),), known)
 
 
 def test_the_registry_holds_dice_ce():
@@ -144,9 +146,12 @@ def test_a_target_of_another_size_is_refused(loss):
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_two_that_share_a_batch_have_its_loss_and_between_them_its_gradient(name):
+@pytest.mark.parametrize("partial", [False, True])
+def test_two_that_share_a_batch_have_its_loss_and_between_them_its_gradient(name, partial):
     whole, target = _logits((6, 5), n=3).requires_grad_(), _target((6, 5), n=3)
-    expected = LOSSES.get(name)()(whole, target)
+    target[0][target[0] == 3] = 0
+    known = torch.tensor([[True, True, True, not partial], [True] * 4, [True] * 4])
+    expected = LOSSES.get(name)()([Head(whole, target)], known)
     expected.backward()
     shares = [whole.detach()[:1].requires_grad_(), whole.detach()[1:].requires_grad_()]
     meeting, sums = threading.Barrier(2, timeout=30), [None, None]
@@ -159,7 +164,9 @@ def test_two_that_share_a_batch_have_its_loss_and_between_them_its_gradient(name
             meeting.wait()  # before the next sums take its place
             return own + other
 
-        value = LOSSES.get(name)(total=total)(shares[rank], target[:1] if rank == 0 else target[1:])
+        own = target[:1] if rank == 0 else target[1:]
+        # in the second share all is annotated, which need not be said
+        value = LOSSES.get(name)(total=total)([Head(shares[rank], own)], known[:1] if rank == 0 else None)
         value.backward()
         return value
 
@@ -167,3 +174,75 @@ def test_two_that_share_a_batch_have_its_loss_and_between_them_its_gradient(name
         values = list(pool.map(loss_of, (0, 1)))
     torch.testing.assert_close(torch.stack(values), expected.repeat(2))
     torch.testing.assert_close(torch.cat([share.grad for share in shares]), whole.grad)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_heads_add_up_by_their_weights(name):
+    loss = LOSSES.get(name)()
+    heads = [Head(_logits(size), _target(size), weight) for size, weight in (((8, 6), 0.75), ((4, 3), 0.25))]
+    alone = [float(loss((Head(head.logits, head.target),), None)) for head in heads]
+    assert float(loss(heads, None)) == pytest.approx(0.75 * alone[0] + 0.25 * alone[1], rel=1e-6)
+
+
+def test_that_all_is_annotated_need_not_be_said(loss):
+    logits, target = _logits((6, 5)), _target((6, 5))
+    torch.testing.assert_close(loss(logits, target, torch.ones(2, 4, dtype=torch.bool)), loss(logits, target))
+
+
+def _partial(unknown=(2, 3)):
+    """Logits and target of two samples in the first of which the structures ``unknown`` are not annotated."""
+    target = _target((6, 5))
+    target[0][torch.isin(target[0], torch.tensor(unknown))] = 0
+    known = torch.ones(2, 4, dtype=torch.bool)
+    known[0, list(unknown)] = False
+    return _logits((6, 5)), target, known
+
+
+def test_what_is_not_annotated_may_be_anything_that_the_background_may(loss):
+    logits, target, known = _partial()
+    swapped = logits.clone()
+    swapped[0] = logits[0, [3, 1, 0, 2]]  # the background and the two that are not annotated change places
+    torch.testing.assert_close(loss(swapped, target, known), loss(logits, target, known))
+    assert abs(float(loss(swapped, target)) - float(loss(logits, target))) > 1e-3
+
+
+def test_the_gradient_is_orthogonal_to_dividing_the_background_anew(loss):
+    logits, target, known = _partial()
+    logits = logits.double().requires_grad_()
+    loss(logits, target, known).backward()
+    probabilities = logits.detach().softmax(1)
+    # a step along (1 / p_0, -1 / p_2) leaves p_0 + p_2 as it is, and one along (1 / p_2, -1 / p_3) p_2 + p_3
+    per_probability = (logits.grad / probabilities)[0]
+    torch.testing.assert_close(per_probability[2], per_probability[0])
+    torch.testing.assert_close(per_probability[3], per_probability[0])
+    assert (per_probability[1] - per_probability[0]).abs().max() > 1e-3
+    assert per_probability[0].abs().max() > 1e-3
+
+
+def test_a_structure_that_is_predicted_where_it_is_not_annotated_costs_nothing(loss):
+    _, target, known = _partial(unknown=(3,))
+    guess = target.clone()
+    guess[0][target[0] == 0] = 3
+    assert float(loss(20 * _one_hot(guess), target, known)) == pytest.approx(0.0, abs=1e-4)
+    assert float(loss(20 * _one_hot(guess), target)) > 1.0
+
+
+def test_a_structure_that_is_annotated_nowhere_is_left_out(loss):
+    target = _target((6, 5), classes=3)
+    known = torch.tensor([[True, True, True, False]] * 2)
+    logits = _logits((6, 5))
+    logits[:, 3] = -60.0
+    # as if the class did not exist
+    torch.testing.assert_close(loss(logits, target, known), loss(logits[:, :3], target))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_extreme_logits_of_what_is_not_annotated_are_harmless(loss, dtype):
+    _, target, known = _partial()
+    logits = torch.zeros(2, 4, 6, 5, dtype=dtype)
+    logits[:, 3], logits[:, 2] = 200.0, -200.0
+    logits.requires_grad_()
+    value = loss(logits, target, known)
+    value.backward()
+    assert math.isfinite(value.item())
+    assert torch.isfinite(logits.grad).all()

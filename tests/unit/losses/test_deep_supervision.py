@@ -1,12 +1,13 @@
 import pytest
 import torch
 
+from autolv.losses import Head
 from autolv.losses._deep_supervision import DeepSupervisionLoss, subsample_target
 from autolv.losses.dice_ce import DiceCrossEntropy
 
 
-def _mean(logits, target):
-    return logits.mean() + 0 * target.sum()
+def _mean(heads, known):
+    return sum(head.weight * head.logits.mean() for head in heads)
 
 
 def test_of_each_block_of_k_voxel_k_half_is_taken():
@@ -48,14 +49,14 @@ def test_alike_heads_give_the_loss_of_one():
     values = torch.tensor([0.3, -1.0, 2.0])
     outputs = [values.view(1, 3, 1, 1).expand(2, 3, n, n) for n in (8, 4, 2)]
     target = torch.full((2, 8, 8), 2)
-    expected = base(outputs[0], target)
+    expected = base([Head(outputs[0], target)])
     torch.testing.assert_close(DeepSupervisionLoss(base, (1, 0.5, 0.25))(outputs, target), expected)
 
 
 def test_a_head_of_weight_0_is_left_out():
-    def fails_on_the_coarse_head(logits, target):
-        assert logits.shape[2] == 8
-        return _mean(logits, target)
+    def fails_on_the_coarse_head(heads, known):
+        assert [head.logits.shape[2] for head in heads] == [8]
+        return _mean(heads, known)
 
     loss = DeepSupervisionLoss(fails_on_the_coarse_head, (2.0, 0.0))
     outputs = [torch.full((1, 2, 8, 8), 3.0), torch.full((1, 2, 4, 4), torch.nan)]
@@ -81,3 +82,18 @@ def test_every_head_gets_its_share_of_the_gradient():
     for output, share in zip(outputs, (0.75 / 128, 0.25 / 32), strict=True):
         assert output.grad is not None
         torch.testing.assert_close(output.grad, torch.full_like(output, share))
+
+
+def test_every_head_gets_the_target_at_its_resolution_and_what_is_annotated():
+    seen = []
+
+    def note(heads, known):
+        seen.append(known)
+        return sum((head.target.float().mean() * head.weight for head in heads), start=torch.zeros(()))
+
+    target = torch.zeros(2, 8, 8, dtype=torch.int64)
+    target[:, 1::2, 1::2] = 1  # all that the coarser head sees, a quarter of the finer
+    known = torch.tensor([[True, False], [True, True]])
+    outputs = [torch.zeros(2, 2, n, n) for n in (8, 4)]
+    assert DeepSupervisionLoss(note, (3, 1))(outputs, target, known).item() == pytest.approx(0.75 / 4 + 0.25)
+    assert seen[0] is known
