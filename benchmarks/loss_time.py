@@ -71,7 +71,7 @@ def main() -> None:
             torch.randn(12, 4, n, n, device=arguments.device).to(precision).requires_grad_() for n in (144, 72, 36)
         ]
         for name, loss in ways.items():
-            print(f"{name:24s} {str(precision):15s} {timed(loss, outputs, target):6.2f} ms")
+            print(f"{name:24s} {precision!s:15s} {timed(loss, outputs, target):6.2f} ms")
 
 
 if __name__ == "__main__":

@@ -7,18 +7,20 @@ import functools
 import io
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from autolv.core.errors import DataError
+from autolv.core.labels import STRUCTURES, canonical_name
 from autolv.schema.dataset import Case, Phase
 
 _log = logging.getLogger("autolv.datasets")
 
 COLUMNS = (
-    "case", "patient", "split", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg",
+    "case", "patient", "split", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg", "annotated",
 )  # fmt: skip
 _ALIASES = {"height": "height_cm", "weight": "weight_kg", "rr": "rr_ms"}
 _UNREAD = ("rr_ms",)  # has its place in the table; nothing reads it yet
@@ -41,6 +43,7 @@ class CaseRow:
     centre: str | None
     height_cm: float | None
     weight_kg: float | None
+    annotated: tuple[str, ...] | None
 
     def known(self) -> dict[str, Any]:
         """Return what the row says beside the case's name and split, as fields of a ``Case``."""
@@ -178,7 +181,22 @@ def row_of(raw: Mapping[str, str], where: str) -> CaseRow:
         centre=raw.get("centre") or None,
         height_cm=_quantity(raw, "height_cm", "height", where),
         weight_kg=_quantity(raw, "weight_kg", "weight", where),
+        annotated=_annotated(raw, where),
     )
+
+
+def _annotated(raw: Mapping[str, str], where: str) -> tuple[str, ...] | None:
+    """Return the structures named in the column ``annotated``, in their one order; ``None`` where it is empty."""
+    words = re.split(r"[\s;,]+", raw.get("annotated", ""))
+    names = {word: canonical_name(word) for word in words if word}
+    unknown = [word for word, name in names.items() if name is None]
+    if unknown:
+        raise DataError(
+            f"{where}: annotated {unknown[0]!r} is not a structure that autolv knows.",
+            remedy=f"Name those that were looked for in the label map, of {', '.join(STRUCTURES)}, with spaces between; "
+            "leave it empty where all were.",
+        )
+    return tuple(name for name in STRUCTURES if name in names.values()) or None
 
 
 def _frame(raw: Mapping[str, str], where: str) -> int | None:
@@ -222,4 +240,6 @@ def _number(raw: Mapping[str, str], column: str, where: str) -> float | None:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ from autolv.core.labels import LV_CAVITY
 from autolv.datasets._enclosure import Contacts, count_contacts, swap_that_fits
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.parallel import run_each
+from autolv.planning.twins import merge_overlapping
 from autolv.schema.dataset import Case, CheckProblem, CheckReport, Dataset
 
 ALL_CASES = "all cases"
@@ -41,8 +42,9 @@ def check_dataset(folder: Path, dataset: Dataset, *, workers: int = 0) -> CheckR
     """Return the findings of all cases of ``dataset``, whose files lie below ``folder``; nothing is written.
 
     Errors: an image or label map that is missing, unreadable, of another shape or spacing, a cine, NaN, constant; label
-    values that are unexpected, or no label at all; labels that look swapped. Warnings: another position in space, a
-    structure that is missing, images that stand twice. Of test cases only the images are looked at, and only to warn.
+    values that are unexpected or of a structure said to be not annotated, or no label at all; labels that look swapped.
+    Warnings: another position in space, a structure that is missing, images that stand twice. Of test cases only the
+    images are looked at, and only to warn.
     """
     checked = run_each(
         lambda case: _check_case(folder, case, dataset),
@@ -96,10 +98,10 @@ def _check_case(folder: Path, case: Case, dataset: Dataset) -> _Checked:
     findings = _Findings(case.case)
     image = _read_image(folder / case.image, findings)
     labels = _read_labels(folder, case, findings)
-    contacts = None
     if image is not None and labels is not None:
         _compare(image, labels, findings)
-    if labels is not None and not labels.is_cine and _check_codes(labels, dataset, findings):
+    contacts = None
+    if labels is not None and not labels.is_cine and _check_codes(labels, case, dataset, findings):
         contacts = count_contacts(labels.array.astype(np.uint8), tuple(dataset.labels.values()))
     return _Checked(case, tuple(findings.problems), _hash(image), _hash(labels), contacts)
 
@@ -177,7 +179,7 @@ def _apart_mm(first: Geometry, second: Geometry) -> float:
     return float(np.linalg.norm(difference[:, :3], axis=1).max())
 
 
-def _check_codes(labels: Volume, dataset: Dataset, findings: _Findings) -> bool:
+def _check_codes(labels: Volume, case: Case, dataset: Dataset, findings: _Findings) -> bool:
     """Check the codes of a label map; return whether all are known and something is labelled."""
     codes, counts = np.unique(labels.array, return_counts=True)
     present = dict(zip(codes.tolist(), counts.tolist(), strict=True))
@@ -192,12 +194,19 @@ def _check_codes(labels: Volume, dataset: Dataset, findings: _Findings) -> bool:
     if not any(present):
         findings.error("empty labels", "no voxel is labelled", "Label the case, or leave it out.")
         return False
-    missing = [name for name, code in dataset.labels.items() if code not in present]
-    if missing:
-        remedy = (
-            "Make sure that it is not there." if LV_CAVITY not in missing else "Make sure that the LV is not there."
+    hidden = case.not_annotated(tuple(dataset.labels))
+    drawn = [name for name in hidden if dataset.labels[name] in present]
+    if drawn:
+        findings.error(
+            "structure labelled but said to be not annotated",
+            ", ".join(f"{name} in {present[dataset.labels[name]]} voxels" for name in drawn),
+            "Add it to the case's 'annotated' in cases.csv, or remove it from the label map.",
         )
-        findings.warning("structure not labelled", ", ".join(missing), remedy)
+        return False
+    missing = [name for name, code in dataset.labels.items() if code not in present and name not in hidden]
+    if missing:
+        what = "the LV" if LV_CAVITY in missing else "it"
+        findings.warning("structure not labelled", ", ".join(missing), f"Make sure that {what} is not there.")
     return True
 
 
@@ -255,15 +264,9 @@ def _twins(
                 "image stands under two patients", values, "They are kept in one fold; remove one of them."
             )
         if len(patients) > 1:
-            groups = _merge(groups, patients)
+            groups.append(patients)
         problems += findings.problems
-    return tuple(sorted(tuple(sorted(group)) for group in groups)), problems
-
-
-def _merge(groups: Sequence[set[str]], patients: set[str]) -> list[set[str]]:
-    """Return ``groups`` with ``patients`` joined to those that they overlap."""
-    touching = [group for group in groups if group & patients]
-    return [*(group for group in groups if not group & patients), patients.union(*touching)]
+    return merge_overlapping(groups), problems
 
 
 def _agreement(copies: Sequence[_Checked]) -> str:

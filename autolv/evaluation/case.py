@@ -55,11 +55,13 @@ def compare_case(
     patient: str,
     phase: Phase | None = None,
     group: str | None = None,
+    not_annotated: Sequence[str] = (),
 ) -> CaseMetrics:
     """Compare two (z, y, x) label maps that hold 0 for background and 1 + the position in ``structures``.
 
-    Neither is changed. What an empty structure gives is written in ``evaluation.overlap``. Raises ``DataError`` for
-    maps of different shapes, ``ValueError`` for labels that no structure has.
+    Of structures ``not_annotated`` in the reference there are no metrics. Neither map is changed. What an empty structure
+    gives is written in ``evaluation.overlap``. Raises ``DataError`` for maps of different shapes, ``ValueError`` for labels
+    that no structure has.
     """
     if prediction.shape != reference.shape:
         raise DataError(
@@ -72,6 +74,8 @@ def compare_case(
     reference_volumes_ml = structure_volumes_ml(reference, structures, spacing_mm)
     metrics = {}
     for channel, name in enumerate(structures, start=1):
+        if name in not_annotated:
+            continue
         overlap = overlap_of(histogram, channel)
         missed, invented = missed_and_invented(histogram, channel)
         masks = prediction == channel, reference == channel
@@ -86,7 +90,9 @@ def compare_case(
             empty=overlap.empty,
             **_level_metrics(histogram, channel, levels, contour_distances(*masks, spacing_mm)),
         )
-    return CaseMetrics(case=case, patient=patient, phase=phase, group=group, structures=metrics)
+    return CaseMetrics(
+        case=case, patient=patient, phase=phase, group=group, structures=metrics, not_annotated=tuple(not_annotated)
+    )
 
 
 def _surface_metrics(prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: Spacing) -> _Surface:

@@ -6,6 +6,8 @@ Rules for structures without voxels, here and in ``evaluation.surface``:
   and counted. A correct absence is neither rewarded with 1 nor punished with 0.
 - empty in one of them (``"prediction"`` or ``"reference"``, whichever it is): Dice and IoU are 0 and enter the means;
   all distances are undefined (NaN), left out of means, and counted as failures. No stand-in distance is ever used.
+- not annotated in the reference: nothing is known; no metric of it is computed, and the pair of structure and case is
+  counted.
 
 The preset of the ACDC challenge follows the challenge instead (``evaluation.acdc``).
 """

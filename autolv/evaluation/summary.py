@@ -20,6 +20,7 @@ UNDEFINED: dict[Empty, str] = {
     "prediction": "empty in prediction only",
     "reference": "empty in reference only",
 }
+NOT_ANNOTATED = "not annotated in the reference"
 Metric = Callable[[StructureMetrics], float]
 LevelMetric = Callable[[StructureMetrics], Mapping[str, float]]
 
@@ -86,8 +87,8 @@ def summarise(cases: tuple[CaseMetrics, ...]) -> Evaluation:
 
 
 def structures_of(cases: Sequence[CaseMetrics]) -> tuple[str, ...]:
-    """Return the structures that any of ``cases`` has, in their one order."""
-    present = {name for case in cases for name in case.structures}
+    """Return the structures that any of ``cases`` has, annotated or not, in their one order."""
+    present = {name for case in cases for name in (*case.structures, *case.not_annotated)}
     return tuple(name for name in STRUCTURES if name in present)
 
 
@@ -103,7 +104,8 @@ def mean_metrics(cases: Iterable[CaseMetrics]) -> dict[str, dict[str, float]]:
 def count_undefined(cases: Sequence[CaseMetrics]) -> dict[str, int]:
     """Return, for each reason, in how many pairs of structure and case it made a metric undefined."""
     reasons = [m.empty for case in cases for m in case.structures.values()]
-    return {text: reasons.count(empty) for empty, text in UNDEFINED.items()}
+    counts = {text: reasons.count(empty) for empty, text in UNDEFINED.items()}
+    return {**counts, NOT_ANNOTATED: sum(len(case.not_annotated) for case in cases)}
 
 
 def dice_table(cases: Sequence[CaseMetrics], structures: Sequence[str]) -> list[list[float]]:

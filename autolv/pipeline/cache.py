@@ -60,6 +60,7 @@ def preprocess_case(folder: Path, dataset: Dataset, block: Preprocessing, case: 
         grid=grid,
         heart_box=_box(resampled),
         label_voxels={name: int(counts[i + 1]) for i, name in enumerate(schema.structures)},
+        not_annotated=case.not_annotated(schema.structures),
     )
     return StoredCase(image=image, labels=resampled, record=record)
 
@@ -112,7 +113,9 @@ def data_hash(folder: Path, dataset: Dataset, *, workers: int) -> str:
 
     def one(case: Case) -> str:
         label = None if case.label is None else folder / case.label
-        return f"{case.case} {case.patient} {content_key(folder / case.image, label, dataset.labels)}"
+        hidden = case.not_annotated(dataset.schema_.structures)
+        content = content_key(folder / case.image, label, dataset.labels, not_annotated=hidden)
+        return f"{case.case} {case.patient} {content}"
 
     lines = run_each(one, dataset.training, name=lambda c: c.case, label="identify", workers=workers)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
@@ -120,7 +123,8 @@ def data_hash(folder: Path, dataset: Dataset, *, workers: int) -> str:
 
 def _key(folder: Path, dataset: Dataset, block: Preprocessing, case: Case) -> str:
     label = None if case.label is None else folder / case.label
-    return case_key(folder / case.image, label, dataset.labels, block)
+    hidden = case.not_annotated(dataset.schema_.structures)
+    return case_key(folder / case.image, label, dataset.labels, block, not_annotated=hidden)
 
 
 def _stored_key(path: Path) -> str | None:

@@ -95,6 +95,7 @@ def _compare(pair: _Pair, schema: LabelSchema) -> CaseMetrics:
         patient=pair.case.patient,
         phase=pair.case.phase,
         group=pair.case.group,
+        not_annotated=pair.case.not_annotated(schema.structures),
     )
 
 

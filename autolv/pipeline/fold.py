@@ -35,7 +35,7 @@ from autolv.schema.results import Measured, RunRecord
 from autolv.training.average import averaged, averaged_from, exchange
 from autolv.training.loader import prefetched
 from autolv.training.loop import Pace, fit, monitor_dice
-from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patches, pinned
+from autolv.training.sampler import Batch, Sampler, TrainingCase, monitor_patches, never_annotated, pinned
 from autolv.training.state import TrainState, make_optimiser, make_scaler
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,9 @@ def train_fold(
         return network, record
     training = job.configuration.training
     share = ranks.rank, ranks.size
-    sampler = _sampler(_on(device, _cases(job.train_cases)), job.configuration, seed_of(job), share)
+    cases = _cases(job.train_cases)
+    _warn_of_unseen(job, cases)
+    sampler = _sampler(_on(device, cases), job.configuration, seed_of(job), share)
     if record is None:
         alone = loss_of(job.configuration, Alone())
         new = _new_record(job, measure(job, network, sampler, alone, device, threads, begin))
@@ -128,6 +130,15 @@ def _watch(state: TrainState, watch: Sequence[Batch], structures: Sequence[str],
         return monitor_dice(state.network, watch, structures, pace)
 
 
+def _warn_of_unseen(job: FoldJob, cases: Sequence[TrainingCase]) -> None:
+    structures = job.dataset.schema_.structures
+    for number in never_annotated(cases):
+        _log.warning(
+            "%s is annotated in no training case of fold %d, which thus learns to find none.",
+            structures[number - 1], job.fold,
+        )  # fmt: skip
+
+
 def _draw_patches(job: FoldJob, sampler: Sampler) -> None:
     """Draw the first patches as the network gets them, so that a wrong transform is seen."""
     number = math.ceil(_PATCHES * job.ranks.size / job.configuration.training.batch_size)
@@ -167,6 +178,7 @@ def _cases(cases: Sequence[StoredCase]) -> list[TrainingCase]:
             image=torch.from_numpy(stored.image),
             labels=torch.from_numpy(stored.labels),
             heart_box=stored.record.heart_box,
+            known=stored.record.known,
         )
         for stored in cases
     ]

@@ -22,7 +22,7 @@ from autolv.schema.record import Record, from_json
 from autolv.schema.results import Measured
 from autolv.schema.steps import RememberedTrial, TrialSetting, Way
 from autolv.training.loop import Loss, Pace, step, step_in_memory
-from autolv.training.sampler import Batch, Sampler, part_of
+from autolv.training.sampler import Batch, Sampler, parts_of
 from autolv.training.state import TrainState, make_optimiser, make_scaler
 from autolv.training.trial import Forward, candidates, compiling, forward_of, run_trial
 
@@ -137,7 +137,7 @@ def _find(
         way = ways[0].model_copy(update={"compiled": job.compile_mode == "on"})
         timing = _timing(job, sampler, loss, device, way, parts=parts)
         return _Found(way=way, times={}, timing=timing, parts=parts, rates=rates)
-    batch = part_of(sampler.batch(0), parts)
+    batch = parts_of(sampler.batch(0), parts)[0]
     mode = compiling(job.compile_mode, ahead_s)
     setting = _setting(job, device, threads, samples=len(batch.images), compile_mode=mode)
     known = None if job.retry_trial else recall(job.steps, setting)

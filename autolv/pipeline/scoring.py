@@ -61,11 +61,18 @@ class Scorer:
         )
 
     def dice(self, parts: Parts, cases: Sequence[Case], steps: tuple[Step, ...]) -> NDArray[np.float64]:
-        """Return the Dice per case and structure, (cases, structures), of an ensemble after ``steps``."""
+        """Return the Dice per case and structure, (cases, structures), of an ensemble after ``steps``.
+
+        It is NaN where a structure was not annotated.
+        """
 
         def one(case: Case) -> list[float]:
             histogram = self._histogram(parts, case, steps)
-            return [overlap_of(histogram, channel).dice for channel in range(1, len(self._structures) + 1)]
+            hidden = case.not_annotated(self._structures)
+            return [
+                _NAN if name in hidden else overlap_of(histogram, channel).dice
+                for channel, name in enumerate(self._structures, start=1)
+            ]
 
         label = f"score {' + '.join(parts)}"
         rows = run_each(one, cases, name=lambda case: case.case, label=label, workers=self._workers)
@@ -89,6 +96,7 @@ class Scorer:
             return compare_case(
                 self._after(parts, case, steps), reference, spacing_mm, self._structures,
                 case=case.case, patient=case.patient, phase=case.phase, group=case.group,
+                not_annotated=case.not_annotated(self._structures),
             )  # fmt: skip
 
         metrics = run_each(one, cases, name=lambda case: case.case, label="evaluate", workers=self._workers)
@@ -125,7 +133,10 @@ class Scorer:
         histogram = self._histogram(parts, case, ())
         voxel_ml = math.prod(self._reference(case)[1]) / 1000.0
         structures = {}
+        hidden = case.not_annotated(self._structures)
         for channel, name in enumerate(self._structures, start=1):
+            if name in hidden:
+                continue
             overlap = overlap_of(histogram, channel)
             structures[name] = StructureMetrics(
                 dice=overlap.dice, iou=overlap.iou, hausdorff_mm=_NAN, hd95_mm=_NAN, assd_mm=_NAN, surface_dice={},
@@ -134,5 +145,6 @@ class Scorer:
                 slices_missed=0, slices_invented=0, empty=overlap.empty, level_dice={},
             )  # fmt: skip
         return CaseMetrics(
-            case=case.case, patient=case.patient, phase=case.phase, group=case.group, structures=structures
-        )
+            case=case.case, patient=case.patient, phase=case.phase, group=case.group, structures=structures,
+            not_annotated=hidden,
+        )  # fmt: skip

@@ -85,4 +85,5 @@ def _predict_and_score(
         patient=case.patient,
         phase=case.phase,
         group=case.group,
+        not_annotated=case.not_annotated(schema.structures),
     )

@@ -35,6 +35,8 @@ def fingerprint_case(
             remedy="Convert the dataset with autolv_convert, which writes one file per labelled frame.",
         )
     array = np.asarray(image.array, dtype=np.float32)
+    hidden = case.not_annotated(structures)
+    known = {i: name for i, name in enumerate(structures, start=1) if name not in hidden}
     heart = labels != 0
     counts = np.bincount(labels.ravel(), minlength=len(structures) + 1)
     extent, centre = _heart_place(heart, image.spacing_mm)
@@ -53,8 +55,8 @@ def fingerprint_case(
         heart_extent_mm=extent,
         heart_centre=centre,
         heart_slices=int(heart.any(axis=(1, 2)).sum()),
-        volume_ml={name: int(counts[i]) * image.geometry.voxel_ml for i, name in enumerate(structures, start=1)},
-        slices={name: int((labels == i).any(axis=(1, 2)).sum()) for i, name in enumerate(structures, start=1)},
+        volume_ml={name: int(counts[i]) * image.geometry.voxel_ml for i, name in known.items()},
+        slices={name: int((labels == i).any(axis=(1, 2)).sum()) for i, name in known.items()},
     )
 
 
@@ -71,7 +73,8 @@ def combine_fingerprints(dataset: Dataset, cases: Sequence[CaseFingerprint]) -> 
         )
     structures = dataset.schema_.structures
     groups = {case.patient: case.group for case in cases if case.group is not None}
-    offsets = [_heart_offset_mm(case) for case in cases]
+    having = {name: [case for case in cases if name in case.volume_ml] for name in structures}
+    hearts = whole_hearts(cases, structures)
     return Fingerprint(
         dataset=dataset.name,
         labels=dict(dataset.labels),
@@ -83,16 +86,23 @@ def combine_fingerprints(dataset: Dataset, cases: Sequence[CaseFingerprint]) -> 
         spacing_mm=_spreads(case.spacing_mm for case in cases),
         shape=_spreads(case.shape for case in cases),
         orientations=dict(sorted(Counter(case.orientation for case in cases).items())),
-        heart_extent_mm=_spreads(case.heart_extent_mm for case in cases),
-        heart_offset_mm=_spreads(offsets),
+        heart_extent_mm=_spreads(case.heart_extent_mm for case in hearts),
+        heart_offset_mm=_spreads(_heart_offset_mm(case) for case in hearts),
         intensity=_median_intensity([case.intensity for case in cases]),
         foreground_intensity=_median_intensity([case.foreground_intensity for case in cases]),
-        volume_ml={name: spread([case.volume_ml[name] for case in cases]) for name in structures},
-        heart_slices=spread([case.heart_slices for case in cases]),
-        slices={name: spread([case.slices[name] for case in cases]) for name in structures},
-        slice_coverage={name: spread([case.slices[name] / case.shape[0] for case in cases]) for name in structures},
+        volume_ml={name: spread([case.volume_ml[name] for case in having[name]]) for name in structures},
+        heart_slices=spread([case.heart_slices for case in hearts]),
+        slices={name: spread([case.slices[name] for case in having[name]]) for name in structures},
+        slice_coverage={
+            name: spread([case.slices[name] / case.shape[0] for case in having[name]]) for name in structures
+        },
         twins=find_twins(cases),
     )
+
+
+def whole_hearts(cases: Sequence[CaseFingerprint], structures: Sequence[str]) -> Sequence[CaseFingerprint]:
+    """Return the cases in which all ``structures`` were annotated, whose hearts are thus whole; all where there is none."""
+    return [case for case in cases if set(structures) <= set(case.volume_ml)] or cases
 
 
 def find_twins(cases: Iterable[CaseFingerprint]) -> tuple[tuple[str, ...], ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autolv.planning.fingerprint import whole_hearts
 from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.plan import Ints
 
@@ -68,9 +69,11 @@ def own_target(fingerprint: Fingerprint) -> Target:
 def heart_extent_mm(fingerprint: Fingerprint, axes: Sequence[int]) -> float:
     """Return the largest heart's extent along ``axes`` (the longest of them), NaN where nothing is labelled.
 
-    A heart beyond 1.25 times the 95th percentile does not count: one stray label must not widen all patches.
+    A heart beyond 1.25 times the 95th percentile does not count: one stray label must not widen all patches. Neither do
+    hearts of which a part was not annotated, unless there are no others.
     """
-    extents = np.array([max(case.heart_extent_mm[a] for a in axes) for case in fingerprint.cases], dtype=np.float64)
+    hearts = whole_hearts(fingerprint.cases, fingerprint.structures)
+    extents = np.array([max(case.heart_extent_mm[a] for a in axes) for case in hearts], dtype=np.float64)
     extents = extents[np.isfinite(extents)]
     if extents.size == 0:
         return math.nan

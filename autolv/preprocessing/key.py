@@ -15,25 +15,38 @@ from autolv.schema.plan import Preprocessing
 PREPROCESSING_VERSION = 3
 
 
-def case_key(image_path: Path, label_path: Path | None, labels: Mapping[str, int], block: Preprocessing) -> str:
-    """Return the SHA-256 of a case's content: image bytes, label bytes, label codes, and the preprocessing block.
+def case_key(
+    image_path: Path,
+    label_path: Path | None,
+    labels: Mapping[str, int],
+    block: Preprocessing,
+    *,
+    not_annotated: Sequence[str] = (),
+) -> str:
+    """Return the SHA-256 of a case's content and the preprocessing block.
 
-    File names and dates do not count. Raises ``DataError`` if a file cannot be read.
+    The content is image bytes, label bytes, label codes, and which structures are ``not_annotated``. File names and dates
+    do not count. Raises ``DataError`` if a file cannot be read.
     """
-    content = _content(image_path, label_path, labels)
+    content = _content(image_path, label_path, labels, not_annotated)
     return _hash_lines([f"version {PREPROCESSING_VERSION}", *content, f"block {block.content_hash()}"])
 
 
-def content_key(image_path: Path, label_path: Path | None, labels: Mapping[str, int]) -> str:
-    """Return the SHA-256 of a case's raw content: image bytes, label bytes, label codes; errors as of ``case_key``."""
-    return _hash_lines(_content(image_path, label_path, labels))
+def content_key(
+    image_path: Path, label_path: Path | None, labels: Mapping[str, int], *, not_annotated: Sequence[str] = ()
+) -> str:
+    """Return the SHA-256 of a case's content alone; it and the errors are those of ``case_key``."""
+    return _hash_lines(_content(image_path, label_path, labels, not_annotated))
 
 
-def _content(image_path: Path, label_path: Path | None, labels: Mapping[str, int]) -> list[str]:
+def _content(
+    image_path: Path, label_path: Path | None, labels: Mapping[str, int], not_annotated: Sequence[str]
+) -> list[str]:
     return [
         f"image {_hash_files(image_path)}",
         f"label {'none' if label_path is None else _hash_files(label_path)}",
         f"codes {json.dumps(dict(labels), sort_keys=True)}",
+        *(f"not annotated {name}" for name in sorted(not_annotated)),
     ]
 
 

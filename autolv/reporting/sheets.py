@@ -14,13 +14,21 @@ from autolv.schema.results import CaseMetrics, Evaluation, StructureMetrics
 
 
 def cases_csv(evaluation: Evaluation) -> str:
-    """Return CSV text: one row per case and structure; undefined cells are empty, ``empty`` says which map lacks it."""
+    """Return CSV text: one row per case and structure; undefined cells are empty.
+
+    The last column says which of the maps lacks the structure, or that it is not annotated in the reference.
+    """
     head = [
         *("case", "patient", "phase", "group", "structure", *METRICS),
         *(f"{metric}_{level}" for metric in LEVEL_METRICS for level in LEVELS),
         "empty",
     ]
-    return _csv(head, (_case_row(c, n, m) for c in evaluation.cases for n, m in c.structures.items()))
+    rows = []
+    for case in evaluation.cases:
+        rows += [_case_row(case, name, metrics) for name, metrics in case.structures.items()]
+        nothing = [""] * (len(head) - 6)
+        rows += [[*_names(case, name), *nothing, "not annotated"] for name in case.not_annotated]
+    return _csv(head, rows)
 
 
 def patients_csv(evaluation: Evaluation) -> str:
@@ -41,15 +49,15 @@ def patients_csv(evaluation: Evaluation) -> str:
 
 def _case_row(case: CaseMetrics, name: str, metrics: StructureMetrics) -> list[str]:
     return [
-        case.case,
-        case.patient,
-        case.phase or "",
-        case.group or "",
-        name,
+        *_names(case, name),
         *(_cell(value(metrics)) for value in METRICS.values()),
         *(_cell(of_level(metrics).get(level, math.nan)) for of_level in LEVEL_METRICS.values() for level in LEVELS),
         metrics.empty,
     ]
+
+
+def _names(case: CaseMetrics, structure: str) -> list[str]:
+    return [case.case, case.patient, case.phase or "", case.group or "", structure]
 
 
 def _cell(value: float) -> str:

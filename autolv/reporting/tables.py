@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from autolv.evaluation.acdc import AcdcRow, acdc_rows
 from autolv.evaluation.levels import LEVELS
-from autolv.evaluation.summary import MEAN
+from autolv.evaluation.summary import MEAN, NOT_ANNOTATED
 from autolv.evaluation.surface import SURFACE_DICE_TOLERANCES_MM
 from autolv.reporting._text import grid, interval, label_of, number, short_of
 from autolv.schema.results import Agreement, BestConfig, Candidate, CaseMetrics, Evaluation, Step
@@ -220,10 +220,15 @@ def _notes(evaluation: Evaluation) -> str:
         "mean over the level's slices that both have. Missed: slices that only the reference has; invented: those",
         "that only the prediction has (sums over cases).",
     ]
-    counts = [f"{count} {reason}" for reason, count in evaluation.undefined.items() if count]
+    counts = [
+        f"{count} {reason}" for reason, count in evaluation.undefined.items() if count and reason != NOT_ANNOTATED
+    ]
     if counts:
         lines.append(f"Structures without voxels: {'; '.join(counts)}.")
         lines.append("Empty in both: left out. Empty in one: Dice 0, distances undefined and left out.")
+    hidden = evaluation.undefined.get(NOT_ANNOTATED, 0)
+    if hidden:
+        lines.append(f"Not annotated in the reference, {hidden} of the structures' cases: left out of everything.")
     return "\n".join(lines)
 
 

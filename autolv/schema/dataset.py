@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
-from autolv.core.labels import LabelSchema
+from autolv.core.labels import STRUCTURES, LabelSchema
 from autolv.schema.record import Record
 
 Phase = Literal["ED", "ES"]
@@ -16,7 +16,9 @@ Phase = Literal["ED", "ES"]
 class Case(Record):
     """One 3D frame. ``image`` and ``label`` are paths relative to the dataset's raw folder, with forward slashes.
 
-    ``frame`` is the 1-based number of the frame in its cine, as ACDC counts them; ``None`` where unknown.
+    ``frame`` is the 1-based number of the frame in its cine, as ACDC counts them; ``None`` where unknown. ``annotated``
+    names the structures that were looked for in ``label``; ``None`` is all of the dataset. Of the others it says nothing:
+    that they have no voxels does not mean that they are not there.
     """
 
     case: str
@@ -30,6 +32,18 @@ class Case(Record):
     centre: str | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    annotated: tuple[str, ...] | None = None
+
+    def not_annotated(self, structures: Sequence[str]) -> tuple[str, ...]:
+        """Return those of ``structures`` that were not looked for in ``label``."""
+        return () if self.annotated is None else tuple(name for name in structures if name not in self.annotated)
+
+    @field_validator("annotated")
+    @classmethod
+    def _known_structures(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and (not names or not set(names) <= set(STRUCTURES)):
+            raise ValueError(f"annotated structures must be some of {', '.join(STRUCTURES)}, got {names}")
+        return names
 
 
 class Dataset(Record):

@@ -26,8 +26,9 @@ class CaseFingerprint(Record):
     """One case. ``heart_*`` describe the box around all labelled voxels; NaN where nothing is labelled.
 
     ``heart_centre`` is the box's centre as a fraction of the field of view (0 to 1 along z, y, x); ``slices`` counts the
-    slices in which a structure occurs. ``image_hash`` is that of the voxels on their grid, so that one image that stands
-    under two names is found. ``orientation`` tells how the file's axes were taken: e.g. ``"kji"``, reversed storage order.
+    slices in which a structure occurs; it and ``volume_ml`` leave out what was not annotated in the case. ``image_hash``
+    is that of the voxels on their grid, so that one image that stands under two names is found. ``orientation`` tells how
+    the file's axes were taken: e.g. ``"kji"``, reversed storage order.
     """
 
     case: str

@@ -33,6 +33,7 @@ class PreprocessedCase(Record):
 
     ``key`` is the hash of the case's content (image, labels, label codes) and the preprocessing block: a case whose key
     differs from the one computed from the raw files is stale. ``heart_box`` encloses all labels on the new grid.
+    ``label_voxels`` are those of each structure, in the order of channels; of ``not_annotated`` ones nothing is known.
     """
 
     version: Literal[1] = 1
@@ -44,3 +45,9 @@ class PreprocessedCase(Record):
     grid: Grid
     heart_box: Box | None
     label_voxels: dict[str, int]
+    not_annotated: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> tuple[bool, ...] | None:
+        """Which classes are annotated, the background first; ``None``: all."""
+        return (True, *(name not in self.not_annotated for name in self.label_voxels)) if self.not_annotated else None

@@ -138,13 +138,17 @@ class StructureMetrics(Record):
 
 
 class CaseMetrics(Record):
-    """One case compared with its reference."""
+    """One case compared with its reference.
+
+    ``not_annotated`` names structures that nobody looked for in the reference: of them there are no metrics.
+    """
 
     case: str
     patient: str
     phase: Literal["ED", "ES"] | None
     group: str | None
     structures: dict[str, StructureMetrics]
+    not_annotated: tuple[str, ...] = ()
 
 
 class Agreement(Record):

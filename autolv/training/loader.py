@@ -18,7 +18,7 @@ import torch
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 
 from autolv.core.errors import TrainingError
-from autolv.training.sampler import Batch, Sampler
+from autolv.training.sampler import Batch, Sampler, pinned
 
 _AHEAD = 2  # batches that each worker keeps ready
 _PATIENCE_S = 20.0  # reading a few slices takes milliseconds, opening thousands of files a second
@@ -53,10 +53,13 @@ def prefetched(
             raise TrainingError(f"batch {iteration} cannot be made: {item['error']}.", remedy=_REMEDY)
         if item["iteration"] != iteration:
             raise ValueError(f"batches are made in turn: {item['iteration']} comes next, {iteration} was asked for")
-        images, labels = torch.from_numpy(item["images"]), torch.from_numpy(item["labels"])
-        if pin:
-            images, labels = images.pin_memory(), labels.pin_memory()
-        return Batch(images=images, labels=labels, cases=tuple(item["cases"]))
+        batch = Batch(
+            images=torch.from_numpy(item["images"]),
+            labels=torch.from_numpy(item["labels"]),
+            cases=tuple(item["cases"]),
+            known=None if item["known"] is None else torch.from_numpy(item["known"]),
+        )
+        return pinned(batch) if pin else batch
 
     with _Watch(stream, patience_s) as watch:
         try:
@@ -164,4 +167,5 @@ class _Share:
             "images": batch.images.numpy(),
             "labels": batch.labels.numpy(),
             "cases": batch.cases,
+            "known": None if batch.known is None else batch.known.numpy(),
         }

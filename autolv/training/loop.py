@@ -15,14 +15,15 @@ from autolv.runtime.memory import is_out_of_memory, release_cached
 from autolv.runtime.ranks import Alone, Ranks
 from autolv.schema.plan import Training
 from autolv.training.average import update_average
-from autolv.training.sampler import Batch
+from autolv.training.sampler import Batch, parts_of
 from autolv.training.schedule import learning_rate
 from autolv.training.state import TrainState, make_scaler
 
 _log = logging.getLogger(__name__)
 _RUN_AWAY = 50.0  # Dice + cross-entropy begins below 3 and falls; logits that are wrong by dozens have run away
 
-Loss = Callable[[tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
+# what the network gives, the labels, and which classes are annotated in each sample (None: all) -> one number
+Loss = Callable[[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +57,14 @@ def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Trai
     asynchronous = pace.device.type == "cuda"  # of pinned memory; the host does not wait for the copy
     state.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=pace.device)
-    parts = list(zip(batch.images.tensor_split(pace.parts), batch.labels.tensor_split(pace.parts), strict=True))
-    samples = pace.ranks.total(torch.tensor([len(images) for images, _ in parts], dtype=torch.float64))
-    for (images, labels), weight in zip(parts, samples / samples.sum(), strict=True):
+    parts = parts_of(batch, pace.parts)
+    samples = pace.ranks.total(torch.tensor([len(part.images) for part in parts], dtype=torch.float64))
+    for part, weight in zip(parts, samples / samples.sum(), strict=True):
         with autocast(pace.device, pace.precision):
-            outputs = pace.forward(images.to(pace.device, memory_format=layout, non_blocking=asynchronous))
-        value = loss(outputs, labels.to(pace.device, non_blocking=asynchronous)) * float(weight)
+            outputs = pace.forward(part.images.to(pace.device, memory_format=layout, non_blocking=asynchronous))
+        labels = part.labels.to(pace.device, non_blocking=asynchronous)
+        known = None if part.known is None else part.known.to(pace.device, non_blocking=asynchronous)
+        value = loss(outputs, labels, known) * float(weight)
         state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         total += value.detach()
     pace.ranks.add_gradients(state.network.parameters())
@@ -209,7 +212,10 @@ def _end_epoch(
 def monitor_dice(
     network: torch.nn.Module, batches: Sequence[Batch], structures: Sequence[str], pace: Pace
 ) -> dict[str, float]:
-    """Return ``{"dice_<structure>": ...}`` over all voxels of ``batches``; NaN where a structure does not occur."""
+    """Return ``{"dice_<structure>": ...}`` over all voxels of ``batches``; NaN where a structure does not occur.
+
+    Samples in which a structure is not annotated do not count for it.
+    """
     network.eval()
     both = torch.zeros(len(structures), dtype=torch.float64)
     sums = torch.zeros(len(structures), dtype=torch.float64)
@@ -217,7 +223,8 @@ def monitor_dice(
         with autocast(pace.device, pace.precision):
             labels = network(batch.images.to(pace.device))[0].argmax(1).cpu()
         for index in range(len(structures)):
-            predicted, reference = labels == index + 1, batch.labels == index + 1
+            counted = slice(None) if batch.known is None else batch.known[:, index + 1]
+            predicted, reference = labels[counted] == index + 1, batch.labels[counted] == index + 1
             both[index] += (predicted & reference).sum()
             sums[index] += predicted.sum() + reference.sum()
     network.train()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import torch
@@ -24,39 +25,60 @@ _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples less their whole parts fill [0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingCase:
-    """A preprocessed case in memory: ``image`` float32 and ``labels`` uint8, both (z, y, x)."""
+    """A preprocessed case in memory: ``image`` float32 and ``labels`` uint8, both (z, y, x).
+
+    ``known`` tells which classes are annotated, the background first; ``None``: all.
+    """
 
     case: str
     patient: str
     image: torch.Tensor
     labels: torch.Tensor
     heart_box: Box | None
+    known: tuple[bool, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """``images`` (n, channels, *patch) float32, ``labels`` (n, *patch) int64, and the cases they came from."""
+    """``images`` (n, channels, *patch) float32, ``labels`` (n, *patch) int64, and the cases they came from.
+
+    ``known`` (n, classes) bool tells which classes are annotated in each sample; ``None``: all in all.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
     cases: tuple[str, ...]
+    known: torch.Tensor | None = None
 
 
-def part_of(batch: Batch, parts: int) -> Batch:
-    """Return the first of the ``parts`` that a batch is divided into."""
-    images = batch.images.tensor_split(parts)[0]
-    return Batch(images=images, labels=batch.labels[: len(images)], cases=batch.cases[: len(images)])
+def parts_of(batch: Batch, parts: int) -> list[Batch]:
+    """Return ``batch`` divided into ``parts``, as even as can be, the larger ones first."""
+    known = [None] * parts if batch.known is None else batch.known.tensor_split(parts)
+    pieces = zip(batch.images.tensor_split(parts), batch.labels.tensor_split(parts), known, strict=True)
+    names = iter(batch.cases)
+    return [
+        Batch(images=images, labels=labels, cases=tuple(islice(names, len(images))), known=own)
+        for images, labels, own in pieces
+    ]
 
 
 def pinned(batch: Batch) -> Batch:
     """Return ``batch`` in pinned memory, from which a GPU copies while the host goes on; as it is where it lies on one."""
     if batch.images.device.type != "cpu":
         return batch
-    return Batch(images=batch.images.pin_memory(), labels=batch.labels.pin_memory(), cases=batch.cases)
+    return Batch(
+        images=batch.images.pin_memory(),
+        labels=batch.labels.pin_memory(),
+        cases=batch.cases,
+        known=None if batch.known is None else batch.known.pin_memory(),
+    )
 
 
 class Sampler:
     """Draws patches from cases in memory: every slice (2D) or case (3D) once per pass, in a new order each pass.
+
+    A class that is annotated in none of the cases counts as absent from all: nothing would teach a network to tell it from
+    the background, and it would be predicted anywhere.
 
     ``share`` (rank, of how many): which part of each batch is made, where several processes train on one batch.
     """
@@ -79,7 +101,7 @@ class Sampler:
                 remedy=f"Start at most {training.batch_size} with --nproc-per-node.",
             )
         self._share = training.batch_size * rank // ranks, training.batch_size * (rank + 1) // ranks
-        self._cases = tuple(cases)
+        self._cases = _unseen_as_absent(cases)
         self._patch = network.patch
         self._beside = network.neighbours
         self._training = training
@@ -101,7 +123,7 @@ class Sampler:
         rng = np.random.default_rng([self._seed, 1, iteration])
         n = self._training.batch_size
         first, last = self._share
-        images, labels, names = [], [], []
+        images, labels, drawn = [], [], []
         for index, position in enumerate(range(iteration * n, (iteration + 1) * n)):
             number, z = self._items[self._order(position // len(self._items))[position % len(self._items)]]
             case = self._cases[number]
@@ -110,7 +132,7 @@ class Sampler:
                 continue
             images.append(gather_with_neighbours(case.image, start, self._gather_3d, self._beside))
             labels.append(gather(case.labels, start, self._gather_3d))
-            names.append(case.case)
+            drawn.append(case)
         dims = len(self._patch)
         image_batch, label_batch = torch.stack(images), torch.stack(labels)  # (n, z, Y, X)
         if dims == 2:
@@ -119,7 +141,12 @@ class Sampler:
             image_batch = image_batch[:, None]  # (n, 1, z, Y, X)
         parameters = draw(self._training.augmentation, n, rng, mirror=self._training.mirror)
         image_batch, label_batch = apply(image_batch, label_batch, parameters.rows(first, last), self._patch)
-        return Batch(images=image_batch, labels=label_batch.long(), cases=tuple(names))
+        return Batch(
+            images=image_batch,
+            labels=label_batch.long(),
+            cases=tuple(case.case for case in drawn),
+            known=known_classes(drawn),
+        )
 
     @property
     def _gather_3d(self) -> tuple[int, int, int]:
@@ -150,6 +177,30 @@ class Sampler:
         return z, in_plane[0], in_plane[1]
 
 
+def never_annotated(cases: Sequence[TrainingCase]) -> tuple[int, ...]:
+    """Return the classes that are annotated in none of ``cases``."""
+    known = [case.known for case in cases]
+    if any(row is None for row in known):
+        return ()
+    return tuple(number for number, column in enumerate(zip(*filter(None, known), strict=True)) if not any(column))
+
+
+def _unseen_as_absent(cases: Sequence[TrainingCase]) -> tuple[TrainingCase, ...]:
+    unseen = never_annotated(cases)
+    if not unseen:
+        return tuple(cases)
+    rows = [tuple(known or number in unseen for number, known in enumerate(case.known or ())) for case in cases]
+    return tuple(replace(case, known=None if all(row) else row) for case, row in zip(cases, rows, strict=True))
+
+
+def known_classes(cases: Sequence[TrainingCase]) -> torch.Tensor | None:
+    """Return which classes are annotated in each of ``cases``, (n, classes) bool, ``None`` where all are in all."""
+    partial = [case.known for case in cases if case.known is not None]
+    if not partial:
+        return None
+    return torch.tensor([case.known or (True,) * len(partial[0]) for case in cases])
+
+
 def gather(array: torch.Tensor, start: tuple[int, int, int], size: tuple[int, int, int]) -> torch.Tensor:
     """Return the window of ``size`` that begins at ``start`` of a (z, y, x) array, zero where it lies outside.
 
@@ -173,14 +224,14 @@ def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Bat
     2D: slices that hold labels, spread from one end of the heart to the other over the cases; 3D: whole stacks. One
     batch per case.
     """
-    known = [case for case in cases if case.heart_box is not None]
+    labelled = [case for case in cases if case.heart_box is not None]
     flat = network.dimensions == 2
     wanted = _MONITOR_SLICES if flat else _MONITOR_VOLUMES
     size = (1, *network.patch) if flat else network.patch
-    per_case = max(1, wanted // max(1, len(known))) if flat else 1
-    step = max(1, len(known) // (wanted // per_case)) if known else 1
+    per_case = max(1, wanted // max(1, len(labelled))) if flat else 1
+    step = max(1, len(labelled) // (wanted // per_case)) if labelled else 1
     batches = []
-    for number, case in enumerate(known[::step]):
+    for number, case in enumerate(labelled[::step]):
         box = case.heart_box or ((0, 1), (0, 1), (0, 1))
         if flat:
             depths = _spread(box[0], min(per_case, box[0][1] - box[0][0]), number)
@@ -198,6 +249,7 @@ def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Bat
                 images=images if flat else images[:, None],  # (n, channels, y, x) or (n, 1, z, y, x)
                 labels=labels[:, 0] if flat else labels,
                 cases=(case.case,) * len(corners),
+                known=known_classes((case,) * len(corners)),
             )
         )
     return batches

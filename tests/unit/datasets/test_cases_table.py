@@ -11,7 +11,7 @@ import pytest
 
 from autolv.core.errors import DataError
 from autolv.datasets import CONVERTERS, ConvertOptions
-from autolv.datasets._cases_table import completed_text, read_table
+from autolv.datasets._cases_table import completed_text, read_table, table_text
 from autolv.datasets.raw import load_dataset, write_cases
 from autolv.schema.dataset import Case
 
@@ -177,3 +177,44 @@ def test_a_linked_dataset_has_the_name_of_the_link(tmp_path: Path, nnunet_datase
     assert [path.name for path in link.parent.iterdir()] == ["Heart"]
     assert files.tree_hash(real) == before
     assert load_dataset(real).name == "Dataset027_ACDC"
+
+
+@pytest.mark.parametrize("text", ["lv_cavity lv_myocardium", "MYO;LV", "lv_myocardium, lv", " LV  myocardium "])
+def test_annotated_structures_go_by_any_of_their_names_in_one_order(tmp_path: Path, text: str) -> None:
+    path = table(tmp_path, f'case,patient,annotated\na,P,"{text}"\nb,P,\n')
+    assert row(path).annotated == ("lv_cavity", "lv_myocardium")
+    assert row(path, "b").annotated is None
+
+
+def test_an_unknown_structure_among_the_annotated_is_refused(tmp_path: Path) -> None:
+    path = table(tmp_path, "case,patient,annotated\na,P,lv_cavity atrium\n")
+    with pytest.raises(DataError, match="line 2: annotated 'atrium' is not a structure") as caught:
+        read_table(path)
+    assert "lv_cavity, lv_myocardium, rv_cavity" in caught.value.remedy
+
+
+def test_what_is_annotated_is_written_as_it_is_read(tmp_path: Path) -> None:
+    partial = Case(case="a", patient="P1", image="", annotated=("lv_cavity", "rv_cavity"))
+    path = table(tmp_path, table_text([(partial, "training"), ROWS[1]]))
+    assert row(path).annotated == partial.annotated
+    assert row(path, "b").annotated is None
+    assert completed_text("case,patient\na,P1\n", [(partial, "training")]) == (
+        "case,patient,annotated\na,P1,lv_cavity rv_cavity\n"
+    )
+
+
+def test_what_is_annotated_survives_a_conversion(tmp_path: Path, nnunet_dataset: Writer, files: Any) -> None:
+    source = nnunet_dataset(tmp_path / "D", cases=("a_ED", "b_ED"))
+    without = files.ring()
+    without[without == 1] = 0
+    files.save(source / "labelsTr" / "b_ED.nii.gz", without)
+    table(source, "case,patient,annotated\na_ED,P,\nb_ED,Q,LV MYO\n")
+    CONVERTERS.get("nnunet").convert(source, tmp_path / "raw", ConvertOptions())
+    listed = table(tmp_path, (source / "cases.csv").read_text().replace("case,", "image,label,case,", 1)
+                   .replace("\na_ED", "\nimagesTr/a_ED_0000.nii.gz,labelsTr/a_ED.nii.gz,a_ED")
+                   .replace("\nb_ED", "\nimagesTr/b_ED_0000.nii.gz,labelsTr/b_ED.nii.gz,b_ED"))  # fmt: skip
+    options = ConvertOptions(table=listed, labels={"LV": 3, "MYO": 2, "RV": 1})
+    CONVERTERS.get("folder").convert(source, tmp_path / "plain", options)
+    for name in ("raw", "plain"):
+        whole, partial = load_dataset(tmp_path / name).training
+        assert (whole.annotated, partial.annotated) == (None, ("lv_cavity", "lv_myocardium"))

@@ -255,3 +255,32 @@ def test_dataset_without_training_cases_is_fatal(tmp_path: Path, nnunet_dataset:
     folder = nnunet_dataset(tmp_path / "D", cases=())
     files.save(folder / "imagesTs" / "a_0000.nii.gz", files.picture(1))
     assert only(check(folder)).problem == "no training case"
+
+
+def _annotated(folder: Path, case: str, names: str) -> None:
+    lines = [f"{one},{one[:10]},{names if one == case else ''}" for one in TEN]
+    (folder / "cases.csv").write_text("\n".join(("case,patient,annotated", *lines)))
+
+
+def test_a_structure_that_nobody_looked_for_is_not_missing(tmp_path: Path, nnunet_dataset: Writer, files: Any) -> None:
+    folder = nnunet_dataset(tmp_path / "D", cases=TEN)
+    labels = files.ring()
+    labels[labels == 1] = 0
+    files.save(label_of(folder, TEN[2]), labels)
+    assert only(check(folder)).problem == "structure not labelled"
+    _annotated(folder, TEN[2], "lv_cavity lv_myocardium")
+    assert check(folder).problems == ()
+
+
+def test_a_structure_that_is_labelled_but_said_to_be_not_annotated_is_an_error(
+    tmp_path: Path, nnunet_dataset: Writer
+) -> None:
+    folder = nnunet_dataset(tmp_path / "D", cases=TEN)
+    _annotated(folder, TEN[2], "lv_cavity lv_myocardium")
+    report = check(folder)
+    assert report.fatal
+    problem = only(report)
+    assert problem.case == TEN[2]
+    assert problem.problem == "structure labelled but said to be not annotated"
+    assert problem.values == "rv_cavity in 128 voxels"  # 4 x 8 pixels in 4 slices
+    assert "cases.csv" in problem.remedy

@@ -134,3 +134,21 @@ def test_other_shape_names_the_case() -> None:
 def test_label_without_structure_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold 0 to 1"):
         _compare(_reference(), _reference(), ("lv_cavity",))
+
+
+def test_a_structure_that_is_not_annotated_has_no_metrics_and_changes_no_other() -> None:
+    reference = _reference()
+    reference[reference == 3] = 0
+    metrics = compare_case(
+        _reference(), reference, SPACING_MM, STRUCTURES, case="a", patient="p", not_annotated=("rv_cavity",)
+    )
+    assert tuple(metrics.structures) == ("lv_cavity", "lv_myocardium")
+    assert metrics.not_annotated == ("rv_cavity",)
+    assert metrics.structures["lv_cavity"].dice == 1.0
+    assert from_json(CaseMetrics, metrics.to_json(), where="metrics") == metrics
+
+
+def test_a_record_of_an_earlier_day_had_everything_annotated() -> None:
+    text = _compare(_reference(), _reference()).to_json().replace(',\n "not_annotated": []', "")
+    assert "not_annotated" not in text
+    assert from_json(CaseMetrics, text, where="metrics").not_annotated == ()

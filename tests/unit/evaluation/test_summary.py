@@ -48,7 +48,8 @@ def test_mean_dice_is_the_mean_of_the_structures_means(evaluation) -> None:
 
 def test_undefined_pairs_are_counted_by_reason(evaluation) -> None:
     assert evaluation.undefined == {
-        "empty in prediction and reference": 1, "empty in prediction only": 1, "empty in reference only": 1
+        "empty in prediction and reference": 1, "empty in prediction only": 1, "empty in reference only": 1,
+        "not annotated in the reference": 0,
     }  # fmt: skip
 
 
@@ -164,3 +165,22 @@ def test_an_evaluation_of_an_earlier_day_is_read_with_what_it_lacks_empty(evalua
     earlier = from_json(Evaluation, json.dumps(content), where="memory")
     assert earlier.by_level["lv_cavity"]["mid"] == evaluation.by_level["lv_cavity"]["mid"]
     assert (earlier.agreement_by_group, earlier.by_level_iou, earlier.by_level_surface_dice) == ({}, {}, {})
+
+
+def test_what_is_not_annotated_is_left_out_and_counted() -> None:
+    known = _case("a1", "a", "ED", "NOR", [1, 1, 2, 2], [1, 1, 2, 0])  # RV Dice 2/3
+    maps = [np.array(line, dtype=np.uint8).reshape(1, 1, -1) for line in ([1, 1, 2, 2], [1, 1, 0, 0])]
+    partial = compare_case(
+        *maps, (10.0, 10.0, 10.0), STRUCTURES, case="b1", patient="b", phase="ED", group="DCM",
+        not_annotated=("rv_cavity",),
+    )  # fmt: skip
+    evaluation = summarise((known, partial))
+    assert evaluation.summary["rv_cavity"]["dice"] == pytest.approx(2 / 3)
+    assert evaluation.summary["rv_cavity"]["volume_ml"] == evaluation.summary["rv_cavity"]["slices_invented"] + 2.0
+    assert evaluation.undefined["not annotated in the reference"] == 1
+    assert evaluation.undefined["empty in reference only"] == 0
+    assert math.isnan(evaluation.by_group["DCM"]["rv_cavity"]["dice"])
+    alone = summarise((partial,))
+    assert math.isnan(alone.summary["rv_cavity"]["dice"])
+    assert alone.mean_dice == 1.0
+    assert from_json(Evaluation, alone.to_json(), where="evaluation").undefined == alone.undefined

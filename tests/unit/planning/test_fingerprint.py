@@ -7,6 +7,7 @@ import pytest
 
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
+from autolv.planning import rules
 from autolv.planning.fingerprint import combine_fingerprints, find_twins, fingerprint_case, spread
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Spread
@@ -213,3 +214,29 @@ def test_twins_are_found_across_patients_not_within_one() -> None:
     assert find_twins([*same, *own]) == (("a", "c"),)
     assert find_twins([*same, *chain, *own]) == (("a", "b", "c"),)  # a shares with c, c with b
     assert find_twins(own) == ()
+
+
+def test_what_was_not_annotated_is_not_taken_for_empty() -> None:
+    image, labels = hand_worked()
+    partial = CASE.model_copy(update={"case": "b_ED", "patient": "b", "annotated": ("lv_cavity",)})
+    cavity_alone = np.where(labels == 1, labels, 0).astype(np.uint8)
+    cases = (fingerprint_of(image, labels), fingerprint_of(image, cavity_alone, partial))
+    assert set(cases[1].volume_ml) == set(cases[1].slices) == {"lv_cavity"}
+    whole = combine_fingerprints(dataset_of(CASE, partial), cases)
+    assert whole.volume_ml["lv_myocardium"].minimum == pytest.approx(0.03)
+    assert whole.slices["lv_myocardium"].minimum == 1
+    assert whole.slice_coverage["lv_myocardium"].minimum == pytest.approx(1 / 3)
+    # the heart of the second case, 2 slices of 1 row and 1 column, is not whole
+    assert [one.minimum for one in whole.heart_extent_mm] == pytest.approx([20.0, 6.0, 3.0])
+    assert rules.heart_extent_mm(whole, (1, 2)) == pytest.approx(6.0)
+    assert from_json(Fingerprint, whole.to_json(), where="fingerprint") == whole
+
+
+def test_where_no_heart_is_whole_those_that_there_are_count() -> None:
+    image, labels = hand_worked()
+    partial = CASE.model_copy(update={"annotated": ("lv_cavity",)})
+    one = fingerprint_of(image, np.where(labels == 1, labels, 0).astype(np.uint8), partial)
+    whole = combine_fingerprints(dataset_of(partial), (one,))
+    assert math.isnan(whole.volume_ml["lv_myocardium"].median)
+    assert whole.heart_extent_mm[1].median == pytest.approx(2.0)
+    assert rules.heart_extent_mm(whole, (1, 2)) == pytest.approx(2.0)

@@ -8,7 +8,7 @@ import pytest
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
 from autolv.imageio.volumes import write_image
-from autolv.preprocessing.key import case_key
+from autolv.preprocessing.key import case_key, content_key
 from autolv.schema.plan import Preprocessing
 
 CODES = {"lv_cavity": 3, "rv_cavity": 1}
@@ -75,3 +75,11 @@ def test_a_missing_file_is_a_data_error(files, tmp_path):
     for name in ("none.nii.gz", "none.mhd"):
         with pytest.raises(DataError, match="cannot be read"):
             case_key(files[0], tmp_path / name, CODES, block())
+
+
+def test_what_is_annotated_belongs_to_the_content(files):
+    image, label = files
+    keys = [case_key(image, label, CODES, block(), not_annotated=names) for names in ((), ("rv_cavity",))]
+    assert keys[0] == case_key(image, label, CODES, block())
+    assert keys[0] != keys[1]
+    assert content_key(image, label, CODES) != content_key(image, label, CODES, not_annotated=("rv_cavity",))

@@ -19,7 +19,7 @@ from autolv.schema.results import BestConfig, Candidate, Evaluation, Step
 STRUCTURES = ("lv_cavity", "lv_myocardium", "rv_cavity")
 
 
-def _case(patient, phase, group, *, shift, rv=True):
+def _case(patient, phase, group, *, shift, rv=True, annotated=STRUCTURES):
     reference = np.zeros((4, 16, 20), dtype=np.uint8)
     reference[:, 2:12, 2:12] = 2
     size = 4 if phase == "ED" else 5
@@ -30,8 +30,9 @@ def _case(patient, phase, group, *, shift, rv=True):
         prediction[prediction == 3] = 0
     name = f"{patient}_{phase}"
     return compare_case(
-        prediction, reference, (10.0, 1.5, 1.5), STRUCTURES, case=name, patient=patient, phase=phase, group=group
-    )
+        prediction, reference, (10.0, 1.5, 1.5), STRUCTURES, case=name, patient=patient, phase=phase, group=group,
+        not_annotated=[structure for structure in STRUCTURES if structure not in annotated],
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +200,16 @@ def test_candidates_come_best_first_with_the_choice_marked() -> None:
         "On the 40 shared cases of 20 patients: 0.9150; configuration and steps chosen on others 0.9155." in lines
     )  # the plain score of the choice among the candidates
     assert "Post-processing: largest component of LV cavity; fill holes." in lines
+
+
+def test_what_is_not_annotated_is_told_apart_from_what_is_empty() -> None:
+    partial = _case("p1", "ED", "NOR", shift=0, annotated=("lv_cavity", "lv_myocardium"))
+    evaluation = summarise((_case("p0", "ED", "NOR", shift=0), partial))
+    text = evaluation_table(evaluation)
+    assert "Not annotated in the reference, 1 of the structures' cases: left out of everything." in text
+    assert "Structures without voxels" not in text
+    assert evaluation_table(summarise((partial,)))  # a structure of which nothing is known at all
+    rows = list(csv.DictReader(io.StringIO(cases_csv(evaluation))))
+    assert len(rows) == 2 * 3
+    (row,) = [row for row in rows if row["empty"] == "not annotated"]
+    assert (row["case"], row["structure"], row["dice"], row["reference_volume_ml"]) == ("p1_ED", "rv_cavity", "", "")

@@ -41,6 +41,7 @@ def _sampler() -> Sampler:
             image=torch.from_numpy(rng.standard_normal((4, 40, 36)).astype(np.float32)),
             labels=torch.from_numpy(rng.integers(0, 4, (4, 40, 36)).astype(np.uint8)),
             heart_box=((0, 4), (10, 30), (8, 28)),
+            known=None if i else (True, True, False, True),
         )
         for i in range(3)
     ]
@@ -85,6 +86,8 @@ def test_batches_come_in_turn_and_are_those_of_the_sampler(workers: int, first: 
             assert torch.equal(made.images, expected.images) and made.images.dtype == torch.float32
             assert torch.equal(made.labels, expected.labels) and made.labels.dtype == torch.int64
             assert made.cases == expected.cases
+            assert (made.known is None) == (expected.known is None)
+            assert made.known is None or torch.equal(made.known, expected.known)
 
 
 def test_a_batch_out_of_turn_is_a_fault_of_the_caller() -> None:

@@ -13,7 +13,7 @@ import torch
 
 from autolv.core.errors import Interrupted, TrainingError
 from autolv.schema.plan import Training
-from autolv.training.loop import Pace, fit, step, step_in_memory
+from autolv.training.loop import Loss, Pace, fit, monitor_dice, step, step_in_memory
 from autolv.training.sampler import Batch
 from autolv.training.state import TrainState, make_optimiser, make_scaler
 
@@ -42,7 +42,8 @@ class Small(torch.nn.Module):
         return (self.conv(x),)
 
 
-def _loss(outputs: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
+def _loss(outputs: tuple[torch.Tensor, ...], labels: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+    assert known is None
     return torch.nn.functional.cross_entropy(outputs[0], labels)
 
 
@@ -78,7 +79,7 @@ def _fit(
     *,
     on_epoch: Callable[[TrainState], None] = lambda _: None,
     stop_asked: Callable[[], bool] = lambda: False,
-    loss: Callable[[tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor] = _loss,
+    loss: Loss = _loss,
     **pace: int,
 ) -> None:
     fit(
@@ -197,8 +198,8 @@ def test_how_often_losses_are_read_changes_no_number() -> None:
 
 
 def test_a_sound_loss_with_a_gradient_that_is_not_stops_the_run_too() -> None:
-    def loss(outputs: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
-        return _loss(outputs, labels) + (0 * outputs[0]).sum().sqrt()  # the slope of the root is infinite at 0
+    def loss(outputs: tuple[torch.Tensor, ...], labels: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        return _loss(outputs, labels, known) + (0 * outputs[0]).sum().sqrt()  # the slope of the root is infinite at 0
 
     state = _state(Small(8, MemoryError()))
     with pytest.raises(TrainingError, match=r"its gradient became nan at iteration 0"):
@@ -211,7 +212,7 @@ def test_in_float16_a_step_whose_gradient_is_not_finite_is_left_out() -> None:
     before = [p.clone() for p in state.network.parameters()]
     pace = replace(_pace(state.network), precision="float16")
     huge = 3e38  # times the scale of 65536: infinite
-    found = step(state, _batch(2), lambda outputs, _: outputs[0].float().mean() * huge, pace, _training())
+    found = step(state, _batch(2), lambda outputs, *_: outputs[0].float().mean() * huge, pace, _training())
     assert all(torch.equal(p, q) for p, q in zip(state.network.parameters(), before, strict=True))
     assert state.scaler.get_scale() == 32768.0 and found.isfinite()
     step(state, _batch(2), _loss, pace, _training())
@@ -232,3 +233,43 @@ def test_in_float16_memory_may_run_out_in_the_optimiser() -> None:
     state.optimiser.step = tight  # type: ignore[method-assign]
     _, pace = step_in_memory(state, _batch(), _loss, replace(_pace(state.network), precision="float16"), _training())
     assert pace.parts == 2 and len(calls) == 2
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_each_part_comes_with_what_is_annotated_in_its_samples(parts: int) -> None:
+    seen: list[torch.Tensor] = []
+
+    def loss(outputs: tuple[torch.Tensor, ...], labels: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        assert known is not None and len(known) == len(labels)
+        seen.append(known)
+        return _loss(outputs, labels)
+
+    known = torch.tensor([[True, number % 3 > 0, number % 2 > 0] for number in range(8)])
+    state = _state(Small(8, MemoryError()))
+    step(state, replace(_batch(), known=known), loss, _pace(state.network, parts=parts), _training())
+    assert len(seen) == parts
+    assert torch.equal(torch.cat(seen), known)
+
+
+class Constant(torch.nn.Module):
+    """A network that finds class 1 in the left half of each image and class 2 in the right."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        logits = torch.zeros(len(x), 3, *x.shape[2:])
+        half = x.shape[-1] // 2
+        logits[:, 1, ..., :half] = 1.0
+        logits[:, 2, ..., half:] = 1.0
+        return (logits,)
+
+
+def test_the_dice_that_is_watched_leaves_out_samples_in_which_a_structure_is_not_annotated() -> None:
+    labels = torch.zeros(2, 6, 6, dtype=torch.int64)
+    labels[:, :, :3] = 1
+    labels[0, :3, 3:] = 2  # half of what is found there; in the second sample nobody looked for it
+    known = torch.tensor([[True, True, True], [True, True, False]])
+    batch = Batch(images=torch.zeros(2, 1, 6, 6), labels=labels, cases=("a", "b"), known=known)
+    network = Constant()
+    found = monitor_dice(network, [batch], ("lv_cavity", "rv_cavity"), _pace(network))
+    assert found == {"dice_lv_cavity": 1.0, "dice_rv_cavity": pytest.approx(2 / 3)}  # 2 x 9 / (18 + 9)
+    nobody = replace(batch, known=torch.tensor([[True, True, False]] * 2))
+    assert math.isnan(monitor_dice(network, [nobody], ("lv_cavity", "rv_cavity"), _pace(network))["dice_rv_cavity"])

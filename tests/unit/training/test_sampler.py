@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autolv.schema.plan import Network, Training
-from autolv.training.sampler import Sampler, TrainingCase, gather, monitor_patches
+from autolv.training.sampler import Batch, Sampler, TrainingCase, gather, monitor_patches, never_annotated, parts_of
 
 
 def _network(patch: tuple[int, ...]) -> Network:
@@ -138,3 +138,53 @@ def test_batches_made_on_a_gpu_are_those_made_on_the_cpu() -> None:
         assert other.images.is_cuda
         torch.testing.assert_close(other.images.cpu(), one.images, atol=1e-3, rtol=1e-3)
         assert (other.labels.cpu() != one.labels).float().mean() < 1e-3  # ties at boundaries may fall otherwise
+
+
+def _partly(name: str, known: tuple[bool, ...] | None) -> TrainingCase:
+    return dataclasses.replace(_case(name, (2, 20, 20), 1.0), known=known)
+
+
+@pytest.mark.parametrize("patch", [(8, 8), (2, 8, 8)])
+def test_a_batch_says_what_is_annotated_in_each_sample(patch: tuple[int, ...]) -> None:
+    cases = [_partly("whole", None), _partly("part", (True, False, True)), _partly("other", (True, True, False))]
+    batch = Sampler(cases, _network(patch), _training(), seed=1).batch(0)
+    rows = {"whole": [True, True, True], "part": [True, False, True], "other": [True, True, False]}
+    assert batch.known is not None and batch.known.dtype == torch.bool
+    assert batch.known.tolist() == [rows[name] for name in batch.cases]
+
+
+def test_where_all_is_annotated_nothing_is_said() -> None:
+    cases = [_case("a", (3, 20, 20), 1.0), _case("b", (5, 20, 20), 2.0)]
+    assert Sampler(cases, _network((8, 8)), _training(), seed=1).batch(0).known is None
+    assert all(batch.known is None for batch in monitor_patches(cases, _network((8, 8))))
+
+
+def test_a_class_that_is_annotated_in_no_case_counts_as_absent_from_all() -> None:
+    cases = [_partly("a", (True, False, False)), _partly("b", (True, True, False))]
+    assert never_annotated(cases) == (2,)
+    batch = Sampler(cases, _network((8, 8)), _training(), seed=1).batch(0)
+    rows = {"a": [True, False, True], "b": [True, True, True]}
+    assert batch.known is not None
+    assert batch.known.tolist() == [rows[name] for name in batch.cases]
+    assert never_annotated([*cases, _partly("c", None)]) == ()
+    assert Sampler([_partly("a", (True, False))], _network((8, 8)), _training(), seed=1).batch(0).known is None
+
+
+def test_patches_to_watch_say_what_is_annotated() -> None:
+    first, second = monitor_patches([_partly("a", None), _partly("b", (True, False))], _network((8, 8)))
+    assert first.known is None
+    assert second.known is not None and second.known.tolist() == [[True, False]] * len(second.images)
+
+
+@pytest.mark.parametrize(("parts", "sizes"), [(1, [5]), (2, [3, 2]), (4, [2, 1, 1, 1]), (5, [1, 1, 1, 1, 1])])
+def test_parts_of_a_batch_make_up_the_batch(parts: int, sizes: list[int]) -> None:
+    known = torch.tensor([[True, number % 2 == 0] for number in range(5)])
+    batch = Batch(
+        images=torch.rand(5, 1, 2, 2), labels=torch.arange(20).view(5, 2, 2), cases=tuple("abcde"), known=known
+    )
+    found = parts_of(batch, parts)
+    assert [len(part.images) for part in found] == sizes
+    for name in ("images", "labels", "known"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in found]), getattr(batch, name))
+    assert "".join(case for part in found for case in part.cases) == "abcde"
+    assert all(part.known is None for part in parts_of(dataclasses.replace(batch, known=None), parts))

@@ -66,7 +66,7 @@ def _run(ways: list[Way] = WAYS, *, compile_mode: str = "off") -> tuple[Way, dic
         mirror=False, heart_fraction=1.0, epochs=1, iterations_per_epoch=2, expected_memory_gb=0.1, expected_minutes=0.1,
     )  # fmt: skip
     return run_trial(
-        network, batch, lambda outputs, labels: outputs.float().square().mean(), training,  # type: ignore[attr-defined]
+        network, batch, lambda outputs, labels, known: outputs.float().square().mean(), training,  # type: ignore[attr-defined]
         device=CPU, ways=ways, compile_mode=compile_mode,
     )  # fmt: skip
 
