@@ -1,4 +1,4 @@
-"""Two patients train; so does a dataset that names a structure which no case holds."""
+"""Two or three patients train; so does a dataset that names a structure which no case holds."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from autolv.schema.results import Evaluation
 _TRAIN = ["-f", "0", "--epochs", "2", "--precision", "float32", "--device", "cpu"]
 
 
-@pytest.mark.parametrize("configuration", ["2d_unet", "3d_vnet"])
-def test_two_patients(tmp_path: Path, configuration: str) -> None:
+@pytest.mark.parametrize(("configuration", "patients"), [("2d_unet", 2), ("3d_vnet", 2), ("2d_unet", 3)])
+def test_two_or_three_patients(tmp_path: Path, configuration: str, patients: int) -> None:
     at = ["--root", str(tmp_path), "--quiet"]
     spec = replace(PhantomSpec(), shape=(5, 64, 64), spacing_mm=(12.0, 2.6, 2.6))
-    write_acdc_tree(tmp_path / "source", patients=2, frames=4, spec=spec, cines=False)
+    write_acdc_tree(tmp_path / "source", patients=patients, frames=4, spec=spec, cines=False)
     assert convert_main(["acdc", str(tmp_path / "source"), "-d", "D", *at]) == 0
-    assert plan_main(["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", "2", *at]) == 0
+    assert plan_main(["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", str(patients), *at]) == 0
     assert train_main(["-d", "D", "-c", configuration, *_TRAIN, *at]) == 0
     assert find_main(["-d", "D", *at]) == 0
     evaluation = read_record(

@@ -24,7 +24,7 @@ from autolv.schema.record import read_record
 from autolv.schema.results import Evaluation
 
 PLAN = ["-d", "D", "--device", "cpu", "--time-budget", "1m"]
-TRAIN = ["-d", "D", "-c", "2d_unet", "-f", "all", "--epochs", "2", "--precision", "float32", "--device", "cpu"]
+TRAIN = ["-d", "D", "-c", "2d_unet", "--epochs", "2", "--precision", "float32", "--device", "cpu"]
 
 
 def _annotate(folder: Path, annotated: dict[str, str]) -> None:
@@ -64,7 +64,7 @@ def test_the_whole_way(partial: Path) -> None:
     fingerprint = read_record(Fingerprint, workspace.fingerprint_file("D"))
     assert fingerprint.volume_ml[RV_CAVITY].minimum > 0
     assert fingerprint.slices[LV_MYOCARDIUM].minimum > 0
-    assert train_main([*TRAIN, *at]) == 0
+    assert train_main([*TRAIN, "-f", "all", *at]) == 0
     hidden = 0
     for fold in (0, 1):
         place = workspace.fold("D", "default", "2d_unet", fold)
@@ -76,7 +76,6 @@ def test_the_whole_way(partial: Path) -> None:
             assert not set(case.structures) & set(expected)
             assert len(case.structures) + len(expected) == 3
         assert math.isfinite(evaluation.mean_dice)
-        assert "Not annotated in the reference" in (place / "report.html").read_text() or not hidden
     assert hidden == 4  # two frames of two patients
     assert find_main(["-d", "D", *at]) == 0
     raw = workspace.raw("D")
@@ -111,9 +110,7 @@ def test_a_label_of_what_is_said_to_be_not_annotated_stops_the_plan(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_fold_in_which_nobody_annotated_a_structure_says_so_and_finds_none(
-    partial: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_fold_in_which_nobody_annotated_a_structure_says_so(partial: Path, caplog: pytest.LogCaptureFixture) -> None:
     at = ["--root", str(partial)]
     folder = Workspace.at(partial).raw("D")
     for patient in ("patient002", "patient003", "patient004"):
@@ -121,5 +118,5 @@ def test_a_fold_in_which_nobody_annotated_a_structure_says_so_and_finds_none(
     _annotate(folder, {f"patient00{number}": "lv_cavity lv_myocardium" for number in (1, 2, 4)} | {"patient003": "LV"})
     assert plan_main([*PLAN, "--overwrite", *at]) == 0
     with caplog.at_level(logging.WARNING, logger="autolv"):
-        assert train_main([*TRAIN[:-6], "--epochs", "4", *TRAIN[-4:], "-f", "0", *at]) == 0
+        assert train_main([*TRAIN, "-f", "0", *at]) == 0
     assert "rv_cavity is annotated in no training case of fold 0, which thus learns to find none." in caplog.text

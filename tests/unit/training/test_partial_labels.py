@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from autolv.losses import LOSSES
@@ -30,12 +32,12 @@ TRAINING = Training(
 ANNOTATED = ({1, 2}, {1, 3}, {2, 3}, {2}, {1, 3}, {3, 1}, {2, 3}, {1, 2})
 
 
-def _whole(number: int) -> TrainingCase:
+def _whole(number: int, structures: Sequence[int] = (1, 2, 3)) -> TrainingCase:
     """Two slices with a square of each structure, told by their brightness, at places of their own."""
     rng = np.random.default_rng(number)
     labels = np.zeros((2, 32, 32), dtype=np.uint8)
     for z in range(2):
-        for structure, corner in zip((1, 2, 3), rng.permutation(4), strict=False):
+        for structure, corner in zip(structures, rng.permutation(4), strict=False):
             y, x = 16 * (corner // 2) + rng.integers(1, 6), 16 * (corner % 2) + rng.integers(1, 6)
             labels[z, y : y + 9, x : x + 9] = structure
     image = np.array([0.0, 1.0, -1.0, 2.0], dtype=np.float32)[labels] + 0.1 * rng.standard_normal(labels.shape)
@@ -51,7 +53,7 @@ def _partly(case: TrainingCase, annotated: set[int]) -> TrainingCase:
     return replace(case, labels=labels, known=(True, *(number in annotated for number in (1, 2, 3))))
 
 
-def _dice_after_training(cases: Sequence[TrainingCase]) -> dict[str, float]:
+def _dice_after_training(cases: Sequence[TrainingCase], unseen: Sequence[TrainingCase]) -> dict[str, float]:
     torch.manual_seed(0)
     network = build_network(NETWORK).train()
     state = TrainState(network=network, optimiser=make_optimiser(network, TRAINING))
@@ -62,14 +64,28 @@ def _dice_after_training(cases: Sequence[TrainingCase]) -> dict[str, float]:
     sampler = Sampler(cases, NETWORK, TRAINING, seed=0)
     for iteration in range(pace.total):
         step(state, sampler.batch(iteration), loss, pace, TRAINING)
-    unseen = [_whole(100 + number) for number in range(4)]
     return monitor_dice(network, monitor_patches(unseen, NETWORK), STRUCTURES, pace)
 
 
 def test_structures_that_are_annotated_in_some_cases_each_are_all_learnt() -> None:
     cases = [_partly(_whole(number), annotated) for number, annotated in enumerate(ANNOTATED)]
-    dice = _dice_after_training(cases)
+    unseen = [_whole(100 + number) for number in range(4)]
+    dice = _dice_after_training(cases, unseen)
     assert min(dice.values()) > 0.95
     # taken at their word, the same label maps say that each structure is background as often as not
-    naive = _dice_after_training([replace(case, known=None) for case in cases])
+    naive = _dice_after_training([replace(case, known=None) for case in cases], unseen)
     assert min(naive.values()) < 0.9
+
+
+@pytest.mark.parametrize("known", [None, (True, True, True, False)], ids=["absent", "annotated in no case"])
+def test_a_structure_that_no_case_holds_is_found_nowhere_and_disturbs_no_other(known: tuple[bool, ...] | None) -> None:
+    cases = [replace(_whole(number, (1, 2)), known=known) for number in range(6)]
+    dice = _dice_after_training(cases, [_whole(100 + number, (1, 2)) for number in range(4)])
+    assert min(dice["dice_lv_cavity"], dice["dice_lv_myocardium"]) > 0.95
+    assert math.isnan(dice["dice_rv_cavity"])  # neither there nor found
+
+
+def test_two_cases_of_which_one_lacks_a_structure_train() -> None:
+    cases = [_whole(0), _partly(_whole(1), {1, 2})]
+    dice = _dice_after_training(cases, [_whole(100 + number) for number in range(4)])
+    assert min(dice.values()) > 0.9
