@@ -18,6 +18,7 @@ from typing import Any
 
 _WATCH_EVERY_S = 0.1
 _IDLE_S = 1.0
+_ENDING_S = 30.0
 _TOLD = 2000  # characters of a log that are told when an arm has failed
 _PATIENCE_S = 20.0
 
@@ -68,6 +69,7 @@ class Arm:
         except BrokenPipeError:
             line = ""
         if not line:
+            self._process.wait(_ENDING_S)  # its answers end before its log does
             end = self._log.read_text(encoding="utf-8", errors="replace")[-_TOLD:]
             raise RuntimeError(f"the process of {self.name} ended while asked to {action}; {self._log} ends:\n{end}")
         return json.loads(line)

@@ -21,7 +21,7 @@ def ground_of(fingerprint: Any, name: str = "2d_unet", compute: Compute = CPU) -
 
 @pytest.fixture
 def ground(make_fingerprint: Any) -> Ground:
-    return ground_of(make_fingerprint(heart_mm=(80.0, 190.0, 190.0)))
+    return ground_of(make_fingerprint())
 
 
 def options(ground: Ground, name: str) -> tuple[object, ...]:
