@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, distributed
 
 from autolv.core import errors
-from autolv.core.errors import AutolvError, DeviceError, TrainingError
+from autolv.core.errors import AutolvError, DeviceError, Interrupted, TrainingError
 
 _PATIENCE = timedelta(days=1)  # the others wait while the first validates; a process that ends is noticed at once
 
@@ -189,7 +189,11 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
             backend = "cpu:gloo,cuda:nccl"
     with _telling_who_is_gone():
         distributed.init_process_group(backend, timeout=_PATIENCE)
-    yield Group(), own
+    try:
+        yield Group(), own
+    except Interrupted:  # in all of them alike
+        distributed.destroy_process_group()
+        raise
     distributed.destroy_process_group()  # not after an error, when the others may wait for what does not come
 
 
