@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import statistics
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from autolv.selection.trials import Trials
 
 _log = logging.getLogger(__name__)
 COMPARISON = "comparison"
+_FEWEST = 2  # trials: the planned configuration and one other
 Stop = Callable[[], bool]
 # (configuration, run, fold, minutes, whether to stop) -> the scores of the fold's validation patients
 TrainFold = Callable[[Configuration, str, int, float, Stop], Evaluation]
@@ -37,14 +39,14 @@ def run_trials(
 ) -> None:  # fmt: skip
     """Make trials until there are as many as planned, or the time for them is spent; ``on_trial`` is called after each.
 
-    None is begun that could not end in time, and one that does not is stopped. Raises ``Interrupted`` where
+    None is begun that would not usually end in time, and one that does not is stopped. Raises ``Interrupted`` where
     ``stop_asked`` says so, ``TrainingError`` where not even the planned configuration could be trained.
     """
     while len(trials.done) < study.schedule.trials:
         limit_s = _limit_s(study, trials.done)
-        longest_s = max((trial.seconds for trial in trials.done), default=0.0)
+        usual_s = statistics.median(trial.seconds for trial in trials.done) if trials.done else 0.0
         under_way = len(trials.all) > len(trials.done)
-        if not under_way and clock.seconds + longest_s > limit_s:
+        if not under_way and clock.seconds + usual_s > limit_s:
             break
         trial = trials.begin(clock.seconds)
         _log.info("trial %d of %d: %s", trial.number, study.schedule.trials, point_in_words(trial.point))
@@ -61,11 +63,14 @@ def run_trials(
 def _limit_s(study: Study, done: Sequence[Trial]) -> float:
     """Return the time at which the trials must end: that of the schedule, or earlier where validation takes long.
 
-    What folds have taken beyond their training is set aside for the comparison too, up to half of all time.
+    What folds usually take beyond their training is set aside for the comparison too, up to half of all time; but
+    first there must be something to compare.
     """
     schedule, total_s = study.schedule, 60.0 * study.time_budget_minutes
-    fold_s = max((trial.seconds / len(trial.fold_dice) for trial in done if trial.fold_dice), default=0.0)
-    beside_s = max(0.0, fold_s - 60.0 * schedule.trial_minutes)
+    if len(done) < _FEWEST:
+        return 60.0 * schedule.search_minutes
+    folds_s = [trial.seconds / len(trial.fold_dice) for trial in done if trial.fold_dice]
+    beside_s = max(0.0, statistics.median(folds_s) - 60.0 * schedule.trial_minutes) if folds_s else 0.0
     comparison_s = 2 * len(study.held_out_folds) * (60.0 * schedule.confirm_minutes + beside_s)
     return min(60.0 * schedule.search_minutes, max(0.5 * total_s, total_s - comparison_s))
 

@@ -176,6 +176,14 @@ def test_where_validation_takes_long_fewer_trials_are_made_and_the_comparison_ha
     assert bench.now_s <= 60 * bench.study.time_budget_minutes
 
 
+def test_after_a_slow_first_trial_there_is_another_before_time_is_set_aside(ground: Ground, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, study_of(ground))
+    bench.beside_s = 4 * 60.0 * bench.study.schedule.trial_minutes  # a trial takes a little less than half of the time
+    made = bench.run(ground)
+    assert [trial.state for trial in made] == ["finished", "finished"]
+    assert bench.now_s <= 60 * bench.study.schedule.search_minutes
+
+
 def test_a_trial_that_takes_longer_than_the_others_is_cut_at_the_limit(ground: Ground, tmp_path: Path) -> None:
     bench = Bench(tmp_path, study_of(ground))
     limit_s = 60 * bench.study.schedule.search_minutes
