@@ -47,6 +47,20 @@ def run(
     return 0
 
 
+def end_of_one_of_several(status: int) -> int:
+    """Return ``status``; where torchrun has started this process, end it with that at once.
+
+    A thread of the process group may hold a tensor a little longer than its exchange lasts. Where it lets go of it while
+    the interpreter ends, the process aborts, and torchrun would report a failure of what is done.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
 def root_of(args: argparse.Namespace) -> Path:
     """Return the workspace's root: ``--root``, else the environment's ``AUTOLV_ROOT``, else the current folder."""
     given: str | None = args.root

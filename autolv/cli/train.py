@@ -19,7 +19,7 @@ from autolv.cli.arguments import (
     new_parser,
 )
 from autolv.cli.bar import live_bar
-from autolv.cli.run import optional_path, root_of, run, show_next, show_places
+from autolv.cli.run import end_of_one_of_several, optional_path, root_of, run, show_next, show_places
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run(build_parser(), argv, _train)
+    return end_of_one_of_several(run(build_parser(), argv, _train))
 
 
 def _train(args: argparse.Namespace) -> None:

@@ -194,7 +194,7 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
     except Interrupted:  # in all of them alike
         distributed.destroy_process_group()
         raise
-    distributed.destroy_process_group()  # not after an error, when the others may wait for what does not come
+    distributed.destroy_process_group()  # not after an error, when an exchange may be under way
 
 
 def _own_device(name: str, local_rank: int) -> str:
