@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -71,17 +72,8 @@ def test_every_way_that_is_told_is_among_the_lines_that_are_run() -> None:
 def test_each_command_knows_the_flags_that_the_readme_says() -> None:
     import importlib
 
-    names = (
-        "convert",
-        "plan_and_preprocess",
-        "train",
-        "tune",
-        "find_best_config",
-        "predict",
-        "evaluate",
-        "demo",
-        "doctor",
-    )
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    names = [name.removeprefix("autolv_") for name in project["project"]["scripts"]]
     flags = {name: {flag for action in importlib.import_module(f"autolv.cli.{name}").build_parser()._actions
                     for flag in action.option_strings} for name in names}  # fmt: skip
 

@@ -66,7 +66,7 @@ def train_fold(
         return network, record
     training = job.configuration.training
     share = ranks.rank, ranks.size
-    cases = _cases(job.train_cases)
+    cases = training_cases(job.train_cases)
     _warn_of_unseen(job, cases)
     sampler = _sampler(_on(device, cases), job.configuration, seed_of(job), share)
     if record is None:
@@ -87,7 +87,7 @@ def train_fold(
     )
     if state.load(job.place / STATE):
         _log.info("resumed %s fold %d at iteration %d", job.configuration.name, job.fold, state.iteration)
-    watch = monitor_patches(_cases(job.validation_cases), job.configuration.network)
+    watch = monitor_patches(training_cases(job.validation_cases), job.configuration.network)
     structures = job.dataset.schema_.structures
     try:
         with (
@@ -163,14 +163,15 @@ def _batches(job: FoldJob, sampler: Sampler, first: int, pace: Pace) -> Abstract
 
 
 def _open_sampler(files: Sequence[Path], configuration: Configuration, seed: int, share: tuple[int, int]) -> Sampler:
-    return _sampler(_cases([map_stored(path) for path in files]), configuration, seed, share)
+    return _sampler(training_cases([map_stored(path) for path in files]), configuration, seed, share)
 
 
 def _sampler(cases: Sequence[TrainingCase], configuration: Configuration, seed: int, share: tuple[int, int]) -> Sampler:
     return Sampler(cases, configuration.network, configuration.training, seed=seed, share=share)
 
 
-def _cases(cases: Sequence[StoredCase]) -> list[TrainingCase]:
+def training_cases(cases: Sequence[StoredCase]) -> list[TrainingCase]:
+    """Return preprocessed cases as the sampler takes them, sharing their memory."""
     return [
         TrainingCase(
             case=stored.record.case,

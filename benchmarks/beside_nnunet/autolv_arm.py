@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +17,7 @@ from autolv.augmentation import apply, draw
 from autolv.imageio.store import read_stored
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
+from autolv.pipeline.fold import training_cases
 from autolv.pipeline.job import FoldJob, fresh_network, laid_out, seed_of
 from autolv.pipeline.measure import measure, pace_of
 from autolv.pipeline.versions import versions
@@ -30,7 +30,7 @@ from autolv.schema.record import from_json
 from autolv.schema.results import RunChoices
 from autolv.training.average import averaged_from
 from autolv.training.loop import Loss, fit
-from autolv.training.sampler import Batch, Sampler, TrainingCase
+from autolv.training.sampler import Batch, Sampler
 from autolv.training.state import TrainState, make_optimiser, make_scaler
 from beside_nnunet.data import PRESET
 from beside_nnunet.protocol import peak_rss_mib, serve
@@ -54,7 +54,10 @@ class AutolvArm:
         begin, threads = time.monotonic(), prepare(_CPU)
         job, training = self._job(minutes), self._configuration.training
         self._sampler = Sampler(
-            _cases(self._task["files"]["train"]), self._configuration.network, training, seed=seed_of(job)
+            training_cases([read_stored(Path(file)) for file in self._task["files"]["train"]]),
+            self._configuration.network,
+            training,
+            seed=seed_of(job),
         )
         network = fresh_network(job)
         measured = measure(job, network, self._sampler, self._loss, _CPU, threads, begin)
@@ -145,20 +148,6 @@ class AutolvArm:
             overwrite=False,
             start=None,
         )
-
-
-def _cases(files: Sequence[str]) -> list[TrainingCase]:
-    cases = [read_stored(Path(file)) for file in files]
-    return [
-        TrainingCase(
-            case=stored.record.case,
-            patient=stored.record.patient,
-            image=torch.from_numpy(stored.image),
-            labels=torch.from_numpy(stored.labels),
-            heart_box=stored.record.heart_box,
-        )
-        for stored in cases
-    ]
 
 
 def main() -> None:
