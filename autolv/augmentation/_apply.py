@@ -13,12 +13,14 @@ from autolv.augmentation import _intensity as intensity
 from autolv.augmentation import _scanner as scanner
 from autolv.augmentation._parameters import Parameters
 from autolv.augmentation._spatial import move
+from autolv.runtime.device import sent
 
 
 def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Return an augmented batch, cropped to ``patch`` about its centre; what is given is not changed.
 
-    The result depends on its arguments alone, and each sample on its own row of ``parameters`` alone. What a scanner
+    The result depends on its arguments alone, and each sample on its own row of ``parameters`` alone. Nothing is read from
+    the device of ``images``, so that the host need not wait for a GPU. What a scanner
     does comes first (tones, coil, ghosts, its noise); then nnU-Net's intensity transforms in their order (Isensee 2021):
     noise, blur, brightness, contrast, low resolution, gamma of the inverted image, gamma; a shift of the brightness
     last. Statistics are those of a whole sample, 2D or 3D.
@@ -45,22 +47,19 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
     moved, moved_labels = move(stacks, stack_labels, parameters, (patch[-2], patch[-1]))
     for active, values, transform in _steps(parameters):
         if active.any():
-            chosen = torch.from_numpy(np.flatnonzero(active)).to(moved.device)
-            numbers = (_tensor(value[active], moved.device) for value in values)
+            chosen = sent(torch.from_numpy(np.flatnonzero(active)), moved.device)
+            numbers = (_tensor(value[active]) for value in values)
             moved.index_copy_(0, chosen, transform(moved.index_select(0, chosen), *numbers))
     return moved.view(n, images.shape[1], *patch), moved_labels.view(n, *patch)
 
 
 def _shifted(images: Tensor, labels: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
     active = parameters.slice_shift_px != 0
-    chosen = torch.from_numpy(np.flatnonzero(active)).to(images.device)
+    chosen = sent(torch.from_numpy(np.flatnonzero(active)), images.device)
     shifted = scanner.shift_slices(
         images.index_select(0, chosen),
         labels.index_select(0, chosen),
-        *(
-            _tensor(values[active], torch.device("cpu"))
-            for values in (parameters.slice_shift_px, parameters.scanner_seed)
-        ),
+        *(_tensor(values[active]) for values in (parameters.slice_shift_px, parameters.scanner_seed)),
     )
     return images.index_copy(0, chosen, shifted[0]), labels.index_copy(0, chosen, shifted[1])
 
@@ -87,10 +86,10 @@ def _steps(
     )
 
 
-def _tensor(values: NDArray[np.generic], device: torch.device) -> Tensor:
+def _tensor(values: NDArray[np.generic]) -> Tensor:
     if values.dtype == np.float64:
         values = values.astype(np.float32)
-    return torch.from_numpy(values).to(device)
+    return torch.from_numpy(values)
 
 
 def _check(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[int, ...]) -> None:

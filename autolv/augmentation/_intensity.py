@@ -1,10 +1,15 @@
-"""Intensity transforms: each maps some samples (k, z, y, x) and a value per sample to new samples, in-plane only."""
+"""Intensity transforms: each maps some samples (k, z, y, x) and a value per sample to new samples, in-plane only.
+
+The values lie on the CPU wherever the samples do: what has to be known of them is known without asking a device.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+from autolv.runtime.device import sent
 
 _TRUNCATE = 4.0  # a Gaussian kernel ends at this many standard deviations, as in scipy.ndimage
 EPSILON = 1e-7
@@ -18,20 +23,20 @@ def add_noise(images: Tensor, sd: Tensor, seed: Tensor) -> Tensor:
     noise = torch.empty(images.shape, dtype=torch.float32)
     for sample, start in zip(noise, seed.tolist(), strict=True):
         torch.randn(sample.shape, generator=torch.Generator().manual_seed(start), out=sample)
-    return images + noise.to(images.device) * column(sd)
+    return images + sent(noise * column(sd), images.device)
 
 
 def blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Blur each slice by a Gaussian of ``sigma_px`` (k, 2) along y and x, the image mirrored beyond its border."""
     radius = int(_TRUNCATE * float(sigma_px.max()) + 0.5)
     for axis, sigma in ((-2, sigma_px[:, 0]), (-1, sigma_px[:, 1])):
-        images = _weigh_neighbours(images, _half_gaussian(sigma, radius), axis)
+        images = _weigh_neighbours(images, sent(_half_gaussian(sigma, radius), images.device), axis)
     return images
 
 
 def brighten(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply each sample by its ``factor`` (k,)."""
-    return images * column(factor)
+    return images * sent(column(factor), images.device)
 
 
 def stretch_contrast(images: Tensor, factor: Tensor) -> Tensor:
@@ -39,7 +44,7 @@ def stretch_contrast(images: Tensor, factor: Tensor) -> Tensor:
     flat = images.flatten(1)
     mean = flat.mean(dim=1, keepdim=True)
     low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
-    stretched = torch.lerp(mean, flat, factor[:, None])
+    stretched = torch.lerp(mean, flat, sent(factor[:, None], flat.device))
     return torch.clamp(stretched, low, high).view_as(images)
 
 
@@ -59,7 +64,7 @@ def raise_to_gamma(images: Tensor, gamma: Tensor) -> Tensor:
     flat = images.flatten(1)
     mean, spread = moments(flat)
     low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
-    curved = ((flat - low) / (high - low).clamp_min(EPSILON)).pow_(gamma[:, None])
+    curved = ((flat - low) / (high - low).clamp_min(EPSILON)).pow_(sent(gamma[:, None], flat.device))
     curved_mean, curved_spread = moments(curved)
     factor = spread / curved_spread.clamp_min(EPSILON)
     return curved.sub_(curved_mean).mul_(factor).add_(mean).view_as(images)

@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from autolv.augmentation._intensity import EPSILON, column, moments
+from autolv.runtime.device import sent
 
 _COIL_KNOTS = 4  # along each in-plane axis: a surface coil's sensitivity changes over half the field of view
 
 
 def shift_brightness(images: Tensor, shift: Tensor) -> Tensor:
     """Add ``shift`` (k,) to each sample."""
-    return images + column(shift)
+    return images + sent(column(shift), images.device)
 
 
 def bend_tones(images: Tensor, log_slopes: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def bend_tones(images: Tensor, log_slopes: Tensor) -> Tensor:
     flat = images.flatten(1)
     low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
     share = (flat - low) / (high - low).clamp_min(EPSILON)
-    rises = torch.softmax(log_slopes, dim=1)
+    rises = sent(torch.softmax(log_slopes, dim=1), images.device)
     segments = rises.shape[1]
     bent = torch.zeros_like(share)
     for segment in range(segments):
@@ -45,16 +46,17 @@ def add_bias_field(images: Tensor, strength: Tensor, seed: Tensor) -> Tensor:
     The field is drawn on a coarse grid of the whole slice and interpolated bicubically; all slices share it.
     """
     coarse = torch.stack([_normal((1, _COIL_KNOTS, _COIL_KNOTS), start) for start in seed.tolist()])
-    field = interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=True).to(images.device)
+    field = interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=True)
     flat_field = field.flatten(1)
     field = (field - column(flat_field.mean(dim=1))) / column(flat_field.std(dim=1).clamp_min(EPSILON))
-    return _on_magnitudes(images, lambda magnitudes: magnitudes * torch.exp(column(strength) * field))
+    factor = sent(torch.exp(column(strength) * field), images.device)
+    return _on_magnitudes(images, lambda magnitudes: magnitudes * factor)
 
 
 def add_rician_noise(images: Tensor, sd: Tensor, seed: Tensor) -> Tensor:
     """Replace magnitudes by those of the signal with complex Gaussian noise of ``sd`` (k,) in either part (Rice 1944)."""
-    noise = torch.stack([_normal((2, *images.shape[1:]), start) for start in seed.tolist()]).to(images.device)
-    noise = noise * sd[:, None, None, None, None]
+    noise = torch.stack([_normal((2, *images.shape[1:]), start) for start in seed.tolist()])
+    noise = sent(noise * sd[:, None, None, None, None], images.device)
     return _on_magnitudes(images, lambda magnitudes: torch.hypot(magnitudes + noise[:, 0], noise[:, 1]))
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import grid_sample, pad
 
 from autolv.augmentation._parameters import Parameters
 from autolv.augmentation._preset import Preset, find_preset
+from autolv.runtime.device import sent
 
 _BOUNDARY = 128  # the bit that marks a pixel whose neighbours differ; a label this large is only slower
 
@@ -57,7 +58,7 @@ def move(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[in
                 tensor.index_copy_(0, chosen, tensor.index_select(0, chosen).flip(axes))
     chosen = _indices(resampled, images.device)
     if len(chosen):
-        grid = _sampling_grid(parameters, resampled, labels.shape[-2:], patch).to(images.device)
+        grid = sent(_sampling_grid(parameters, resampled, labels.shape[-2:], patch), images.device)
         # Beyond the input lies 0, the mean of a normalised image, as in the rest of training and in prediction;
         # repeated border pixels would be stripes that no scan shows.
         sources = images.index_select(0, chosen)
@@ -67,7 +68,7 @@ def move(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[in
 
 
 def _indices(mask: NDArray[np.bool_], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.flatnonzero(mask)).to(device)
+    return sent(torch.from_numpy(np.flatnonzero(mask)), device)
 
 
 def _sampling_grid(
@@ -99,28 +100,51 @@ def _float(values: NDArray[np.float64]) -> Tensor:
 
 
 def _resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
-    """Give each position the label with the largest bilinear share (of equal ones the lowest).
-
-    That is sampling every class and taking the largest, at a fraction of the cost: where the pixels about a position
-    agree, the nearest one is the answer, and only next to a boundary are the four pixels about it asked.
-    """
-    height, width = labels.shape[-2:]
+    """Give each position the label with the largest bilinear share (of equal ones the lowest)."""
     padded = pad(labels, (1, 1, 1, 1))  # beyond the input lies background
+    if labels.device.type == "cpu":
+        return _resample_by_boundary(labels, padded, grid)
+    return _resample_everywhere(padded, grid)
+
+
+def _resample_by_boundary(labels: Tensor, padded: Tensor, grid: Tensor) -> Tensor:
+    """Ask the four pixels about a position only next to a boundary: elsewhere they agree, and the nearest is the answer.
+
+    A fraction of the cost of asking them everywhere; but how many positions lie there has to be known.
+    """
     flagged = labels | _at_boundary(padded).to(torch.uint8) * _BOUNDARY
     result = grid_sample(flagged.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
     result = result.to(torch.uint8)
     sample, depth, row, column = (result >= _BOUNDARY).nonzero(as_tuple=True)
-    position = grid[sample, row, column]
-    x = ((position[:, 0] + 1) * width + 1) / 2  # in pixels of the padded input
-    y = ((position[:, 1] + 1) * height + 1) / 2
-    left, above = x.floor(), y.floor()
-    x, y = x - left, y - above
-    first = ((sample * labels.shape[1] + depth) * (height + 2) + above.long()) * (width + 2) + left.long()
-    neighbours = padded.take(torch.stack([first, first + 1, first + width + 2, first + width + 3]))
-    weights = torch.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x])
-    shares = (weights[None] * (neighbours[None] == neighbours[:, None])).sum(dim=1)  # of each neighbour's label
-    result[sample, depth, row, column] = torch.where(shares == shares.amax(dim=0), neighbours, 255).amin(dim=0)
+    result[sample, depth, row, column] = _largest_share(padded, sample, depth, grid[sample, row, column])
     return result
+
+
+def _resample_everywhere(padded: Tensor, grid: Tensor) -> Tensor:
+    """Ask the four pixels about every position: the same labels, and the host never waits to learn how many they are."""
+    sample = torch.arange(padded.shape[0], device=padded.device).view(-1, 1, 1, 1)
+    depth = torch.arange(padded.shape[1], device=padded.device).view(1, -1, 1, 1)
+    return _largest_share(padded, sample, depth, grid[:, None])  # (k, z, y, x)
+
+
+def _largest_share(padded: Tensor, sample: Tensor, depth: Tensor, position: Tensor) -> Tensor:
+    """Return the label with the largest bilinear share at ``position`` (..., 2) of the slices ``depth`` of ``sample``.
+
+    Positions are in [-1, 1] from edge to edge of the input, which is ``padded`` (k, z, y + 2, x + 2) without its border
+    of background; further out lies more of it.
+    """
+    height, width = padded.shape[-2:]
+    x = (((position[..., 0] + 1) * (width - 2) + 1) / 2).clamp(0, width - 1)  # in pixels of the padded input
+    y = (((position[..., 1] + 1) * (height - 2) + 1) / 2).clamp(0, height - 1)
+    left, above = x.floor().clamp_max(width - 2), y.floor().clamp_max(height - 2)
+    x, y = x - left, y - above
+    first = ((sample * padded.shape[1] + depth) * height + above.long()) * width + left.long()
+    neighbours = padded.take(torch.stack([first, first + 1, first + width, first + width + 1]))
+    weights = torch.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x])
+    shares = torch.zeros(neighbours.shape, device=padded.device)  # of each neighbour's label, added in one order
+    for weight, other in zip(weights, neighbours, strict=True):
+        shares += weight * (neighbours == other)
+    return torch.where(shares == shares.amax(dim=0), neighbours, 255).amin(dim=0)
 
 
 def _at_boundary(padded: Tensor) -> Tensor:

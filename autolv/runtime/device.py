@@ -71,6 +71,13 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=getattr(torch, precision))
 
 
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return ``tensor`` on ``device``; to a GPU it goes by way of pinned memory, so that the host does not wait for it."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until ``device`` has done all that it was given; the CPU is never behind."""
     if device.type == "cuda":

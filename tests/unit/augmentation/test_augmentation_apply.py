@@ -110,6 +110,38 @@ def test_an_empty_batch_gives_an_empty_batch() -> None:
     assert result.shape == (0, 1, 16, 16) and result_labels.shape == (0, 16, 16)
 
 
+@pytest.mark.parametrize("preset", ["default", "vendor-robust"])
+@pytest.mark.parametrize("patch", [(24, 20), (3, 24, 20)])
+def test_nothing_is_read_from_the_device(preset: str, patch: tuple[int, ...]) -> None:
+    size = oversize(patch, preset)
+    drawn = draw(preset, 40, np.random.default_rng(2), mirror=True)
+    active = [(drawn.noise_sd, 0), (drawn.lowres_factor, 1), (drawn.blur_sigma_px[:, 0], 0), (drawn.angle_rad, 0)]
+    active += [(drawn.ghost_strength, 0), (drawn.bias_strength, 0)] if preset == "vendor-robust" else []
+    assert all((values != neutral).any() for values, neutral in active)
+    # a tensor on this device has a shape and no content: whoever asks for its content gets an error
+    images = torch.empty((40, 1, *size), device="meta")
+    labels = torch.empty((40, *size), dtype=torch.uint8, device="meta")
+    moved, moved_labels = apply(images, labels, drawn, patch)
+    assert (moved.shape, moved_labels.shape) == ((40, 1, *patch), (40, *patch))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("patch", [(24, 20), (3, 24, 20)])
+def test_the_host_does_not_wait_for_a_gpu_and_the_labels_are_those_of_the_cpu(patch: tuple[int, ...]) -> None:
+    images, labels = _batch(40, *oversize(patch, "vendor-robust"))
+    drawn = draw("vendor-robust", 40, np.random.default_rng(2), mirror=True)
+    expected, expected_labels = apply(images, labels, drawn, patch)
+    on_gpu = images.cuda(), labels.cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        moved, moved_labels = apply(*on_gpu, drawn, patch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert (moved_labels.cpu() == expected_labels).float().mean() > 0.9999  # a position is rounded otherwise there
+    torch.testing.assert_close(moved.cpu(), expected, atol=1e-3, rtol=1e-3)
+
+
 def test_shapes_and_types_that_do_not_fit_are_refused() -> None:
     images, labels = _batch(2, 20, 20)
     two, three = Parameters.neutral(2), Parameters.neutral(3)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch.nn.functional import grid_sample
 
 from autolv.augmentation import PRESETS, Chance, Parameters, apply, oversize
-from autolv.augmentation._spatial import _resample_labels
+from autolv.augmentation._spatial import _resample_by_boundary, _resample_everywhere, _resample_labels
 
 
 def _parameters(n: int, **values: ArrayLike) -> Parameters:
@@ -157,6 +157,30 @@ def test_labels_are_the_class_with_the_largest_bilinear_share() -> None:
     resampled = _resample_labels(labels, grid)[:, 0]
     assert torch.equal(resampled[clear], best.indices[:, 0][clear].to(torch.uint8))
     assert resampled.unique().tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("size", [(1, 60, 54), (3, 24, 31)])
+@pytest.mark.parametrize("reach", [0.7, 1.5])
+def test_labels_are_the_same_whether_every_position_is_asked_or_only_those_next_to_a_boundary(
+    size: tuple[int, int, int], reach: float
+) -> None:
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(0, 4, (5, *size), generator=generator).to(torch.uint8)  # boundaries everywhere
+        labels[:2] = _blobs(2 * size[0], *size[1:], smooth=5).view(2, *size)
+        grid = reach * (2 * torch.rand((5, 40, 33, 2), generator=generator) - 1)  # beyond the input too
+        padded = torch.nn.functional.pad(labels, (1, 1, 1, 1))
+        expected = _resample_by_boundary(labels, padded, grid)
+        assert torch.equal(_resample_everywhere(padded, grid), expected)
+        assert expected.unique().tolist() == [0, 1, 2, 3]
+
+
+def test_positions_midway_between_pixels_and_beyond_the_padding_get_the_same_label_either_way() -> None:
+    labels = torch.tensor([[1, 2, 2], [3, 1, 2], [3, 3, 1]], dtype=torch.uint8)[None, None]
+    steps = torch.arange(-8, 9) / 6  # in [-1, 1] from edge to edge of 3 pixels: half a pixel is a third
+    grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1)[None].flip(-1)
+    padded = torch.nn.functional.pad(labels, (1, 1, 1, 1))
+    assert torch.equal(_resample_everywhere(padded, grid), _resample_by_boundary(labels, padded, grid))
 
 
 def test_labels_above_127_are_resampled_like_others() -> None:
