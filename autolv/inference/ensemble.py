@@ -7,9 +7,14 @@ in a mean of logits. Probabilities weigh every member alike, and sum to one agai
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from autolv.ops.crop import box_shape
+from autolv.preprocessing.inverse import on_whole_grid
+from autolv.schema.preprocessed import Box
 
 
 def mean_probabilities(members: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -32,6 +37,47 @@ def mean_probabilities(members: Iterable[NDArray[np.float32]]) -> NDArray[np.flo
         raise ValueError("an ensemble needs at least one member")
     total /= np.float32(count)
     return total
+
+
+@final
+class RunningMean:
+    """The weighted mean of members' probabilities, built up one by one, where any of them is not sure of background.
+
+    ``array`` is (classes, z, y, x) of ``box``; outside it the background is certain for all. One member alone, of
+    weight 1, keeps its own probabilities, bit for bit. Memory does not grow with the number of members.
+    """
+
+    def __init__(self, probabilities: NDArray[np.float32], box: Box, weight: float = 1.0) -> None:
+        """Begin with a member's ``probabilities`` in ``box``, which are taken over and changed."""
+        self.array, self.box = probabilities, box
+        self._weight = weight
+        if weight != 1.0:
+            self.array *= np.float32(weight)
+
+    def add(self, probabilities: NDArray[np.float32], box: Box, weight: float) -> None:
+        """Add a member with its share; all weights are to sum to one."""
+        if len(probabilities) != len(self.array):
+            raise ValueError(f"members must have the same classes, got {len(self.array)} and {len(probabilities)}")
+        union = _union(self.box, box)
+        if union != self.box:
+            self.array = on_whole_grid(self.array, _within(union, self.box), box_shape(union), self._weight)
+            self.box = union
+        if union != box:
+            probabilities = on_whole_grid(probabilities, _within(union, box), box_shape(union))
+        self.array += np.float32(weight) * probabilities
+        self._weight += weight
+
+
+def _union(one: Box, other: Box) -> Box:
+    """Return the smallest box that holds both."""
+    z, y, x = ((min(a, c), max(b, d)) for (a, b), (c, d) in zip(one, other, strict=True))
+    return z, y, x
+
+
+def _within(outer: Box, inner: Box) -> Box:
+    """Return ``inner`` in voxels of ``outer``."""
+    z, y, x = ((a - start, b - start) for (a, b), (start, _) in zip(inner, outer, strict=True))
+    return z, y, x
 
 
 def most_probable(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ What is found is trusted only if it looks like one heart that fits the window; e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from autolv.schema.preprocessed import Grid
+
 _SLICES = 5  # enough for a place in-plane, which hardly changes from base to apex
 _FROM, _TO = 0.2, 0.8  # of the stack: beyond lie the great vessels, and the apex
 _LARGEST_RIVAL = 0.25  # of the heart's votes that another place may get
 _SMALLEST, _LARGEST = 0.15, 0.9  # of the window's side that a heart takes up
 _MARGIN = 4  # pixels between heart and window, except where the image ends
+_ROUNDING = 1e-6  # of a voxel: an edge that lies on another stays there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,24 @@ class Found:
 
     low: tuple[int, int]
     high: tuple[int, int]
+
+    def moved(self, y: int, x: int) -> Found:
+        """Return the same box in an image whose first voxel lies ``y`` and ``x`` voxels further up."""
+        return Found(low=(self.low[0] + y, self.low[1] + x), high=(self.high[0] + y, self.high[1] + x))
+
+    def on(self, there: Grid, here: Grid) -> Found:
+        """Return the box, found on the grid ``here``, on the grid ``there`` of the same frame, rounded outwards."""
+        low, high = [], []
+        for axis in (1, 2):
+            (start, stop), (start_there, stop_there) = here.box[axis], there.box[axis]
+            # first in voxels of the frame itself: outer edges of the crop and of the grid coincide
+            scale, back = (stop - start) / here.shape[axis], there.shape[axis] / (stop_there - start_there)
+            first, last = (
+                (start + edge * scale - start_there) * back for edge in (self.low[axis - 1], self.high[axis - 1])
+            )
+            low.append(math.floor(first + _ROUNDING))
+            high.append(math.ceil(last - _ROUNDING))
+        return Found(low=(low[0], low[1]), high=(high[0], high[1]))
 
 
 def coarse_slices(slices: int) -> tuple[int, ...]:
@@ -49,10 +71,14 @@ def find_heart(labels: NDArray[np.uint8], window: Sequence[int]) -> Found | None
     if (np.delete(weights, first) > _LARGEST_RIVAL * weights[first]).any():
         return None
     rows, columns = ndimage.find_objects(places)[first]
-    sides = [(part.stop - part.start) / side for part, side in zip((rows, columns), window, strict=True)]
-    if max(sides) < _SMALLEST or max(sides) > _LARGEST:
-        return None
-    return Found(low=(rows.start, columns.start), high=(rows.stop, columns.stop))
+    found = Found(low=(rows.start, columns.start), high=(rows.stop, columns.stop))
+    return found if fits(found, window) else None
+
+
+def fits(found: Found, window: Sequence[int]) -> bool:
+    """Return whether a heart is neither too small nor too large for a ``window`` (y, x) about it."""
+    sides = [(high - low) / side for low, high, side in zip(found.low, found.high, window, strict=True)]
+    return _SMALLEST <= max(sides) <= _LARGEST
 
 
 def window_about(found: Found, shape: Sequence[int], window: Sequence[int]) -> tuple[int, int]:
@@ -64,17 +90,16 @@ def window_about(found: Found, shape: Sequence[int], window: Sequence[int]) -> t
     return starts[0], starts[1]
 
 
-def reaches_border(labels: NDArray[np.uint8], start: tuple[int, int], window: Sequence[int]) -> bool:
-    """Return whether ``labels`` (z, y, x) come close to a side of the window beyond which the image goes on."""
-    present = (labels > 0).any(axis=0)
-    near = np.zeros_like(present)
-    (y, x), (height, width) = start, (int(window[0]), int(window[1]))
-    if y > 0:
-        near[y : y + _MARGIN] = True
-    if x > 0:
-        near[:, x : x + _MARGIN] = True
-    if y + height < present.shape[0]:
-        near[y + height - _MARGIN : y + height] = True
-    if x + width < present.shape[1]:
-        near[:, x + width - _MARGIN : x + width] = True
-    return bool((present & near).any())
+def reaches_border(labels: NDArray[np.uint8], start: tuple[int, int], shape: Sequence[int]) -> bool:
+    """Return whether ``labels`` (z, y, x) of a window come close to a side of it beyond which the image goes on.
+
+    The window begins at ``start`` (y, x) of an image of ``shape`` (y, x).
+    """
+    present: NDArray[np.bool_] = np.any(labels > 0, axis=0)
+    (y, x), (height, width) = start, present.shape
+    return bool(
+        (y > 0 and present[:_MARGIN].any())
+        or (x > 0 and present[:, :_MARGIN].any())
+        or (y + height < shape[0] and present[-_MARGIN:].any())
+        or (x + width < shape[1] and present[:, -_MARGIN:].any())
+    )

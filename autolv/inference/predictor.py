@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,15 @@ from numpy.typing import NDArray
 from autolv.core.errors import ModelError
 from autolv.core.geometry import Geometry, Spacing, Volume
 from autolv.imageio.volumes import read_image
-from autolv.inference.ensemble import mean_probabilities, most_probable
+from autolv.inference.ensemble import most_probable
+from autolv.inference.members import MemberNetwork, mean_of_members
 from autolv.inference.model_folder import load_network, read_model
-from autolv.inference.windows import predict_logits
+from autolv.ops.crop import crop
 from autolv.parallel import naming
 from autolv.postprocessing import apply_steps
-from autolv.preprocessing.forward import preprocess_image
-from autolv.preprocessing.inverse import restore_logits
+from autolv.preprocessing.inverse import on_whole_grid
 from autolv.runtime.device import memory_format, resolve_device
-from autolv.schema.plan import Configuration, Preprocessing
-from autolv.schema.preprocessed import Grid
+from autolv.schema.plan import Configuration
 from autolv.schema.results import BestConfig, Member
 
 _LAYOUT = "expected (z, y, x) for a frame, (t, z, y, x) for a cine or (y, x) for a slice"
@@ -60,21 +60,19 @@ def predict_case(
 
     Both lie on the frame's own canonical grid, without post-processing. ``network`` is in evaluation mode, on
     ``device`` and in the layout that ``channels_last`` says. With ``locate`` it predicts about the heart where it finds
-    it (see ``predict_logits``). Raises ``DataError`` for an image that is constant or not
-    finite.
+    it, over the whole field where that is not sure. Raises ``DataError`` for an image that is constant or not finite.
     """
-    image, grid = preprocess_image(_frame(volume.array, volume.geometry), configuration.preprocessing)
-    logits = predict_logits(
+    member = MemberNetwork.of(
         network,
-        image,
-        configuration.network,
+        configuration,
         device=device,
         precision=precision,
         channels_last=channels_last,
         mirror_axes=mirror_axes,
-        locate=locate,
     )
-    probabilities = restore_logits(logits, grid)
+    frame = _frame(volume.array, volume.geometry)
+    mean = mean_of_members([member], frame, locate=locate, whole=True)
+    probabilities = on_whole_grid(mean.array, mean.box, frame.geometry.shape)
     return most_probable(probabilities), probabilities
 
 
@@ -84,8 +82,9 @@ class Predictor:
 
     The probabilities of a configuration are the mean over its folds, those of the model the mean over its
     configurations, each brought back to the image's own grid first: a configuration weighs the same however many of
-    its folds are there. Each frame is preprocessed, predicted and post-processed by itself, so frame k of a cine gets
-    what it would get alone, and memory grows with the frames by the labels only (and the probabilities, if asked for).
+    its folds are there. Members share the preprocessed image and the place of the heart, which one of them looks for.
+    Each frame is preprocessed, predicted and post-processed by itself, so frame k of a cine gets what it would get
+    alone, and memory grows with the frames by the labels only (and the probabilities, if asked for).
     """
 
     def __init__(
@@ -105,14 +104,21 @@ class Predictor:
             raise ValueError("a predictor needs at least one network")
         self.best = best
         self.device = device
-        self._precision = precision
-        self._channels_last = channels_last
-        self._mirror_axes = mirror_axes
         self._locate = best.located and not whole_field
         self._steps = best.postprocessing if postprocess else ()
-        self._networks: dict[str, list[torch.nn.Module]] = {}
-        for member, network in networks:
-            self._networks.setdefault(member.configuration, []).append(network)
+        folds = Counter(member.configuration for member, _ in networks)
+        self._members = [
+            MemberNetwork.of(
+                network,
+                best.configurations[member.configuration],
+                weight=1.0 / (folds[member.configuration] * len(folds)),
+                device=device,
+                precision=precision,
+                channels_last=channels_last,
+                mirror_axes=mirror_axes,
+            )
+            for member, network in networks
+        ]
 
     @classmethod
     def load(
@@ -182,13 +188,14 @@ class Predictor:
         changed = np.zeros(len(self._steps), dtype=np.int64)
         for number, frame in enumerate(cine):
             with naming(f"frame {number + 1} of {len(cine)}") if volume.is_cine else nullcontext():
-                found = self._probabilities(_frame(frame, volume.geometry))
-            labels[number], counts = apply_steps(
-                most_probable(found), self._steps, self.best.structures, volume.spacing_mm
-            )
+                mean = mean_of_members(
+                    self._members, _frame(frame, volume.geometry), locate=self._locate, whole=probabilities
+                )
+            crop(labels[number], mean.box)[...] = most_probable(mean.array)
+            labels[number], counts = apply_steps(labels[number], self._steps, self.best.structures, volume.spacing_mm)
             changed += np.array(counts, dtype=np.int64)
             if probabilities:
-                kept.append(found.astype(np.float16))
+                kept.append(on_whole_grid(mean.array.astype(np.float16), mean.box, frame.shape))
         stacked = None if not probabilities else np.stack(kept) if volume.is_cine else kept[0]
         return Prediction(
             labels=labels if volume.is_cine else labels[0],
@@ -225,40 +232,6 @@ class Predictor:
     def predict_file(self, path: Path | str, *, probabilities: bool = False) -> Prediction:
         """Return the labels of an image file on its canonical grid (``write_labels`` takes them to the file's)."""
         return self.predict(read_image(Path(path)), probabilities=probabilities)
-
-    def _probabilities(self, frame: Volume) -> NDArray[np.float32]:
-        """Return a frame's probabilities, (classes, z, y, x), on its own grid."""
-        preprocessed: dict[str, tuple[NDArray[np.float32], Grid]] = {}
-        return mean_probabilities(
-            mean_probabilities(self._of_folds(name, networks, frame, preprocessed))
-            for name, networks in self._networks.items()
-        )
-
-    def _of_folds(
-        self,
-        name: str,
-        networks: Sequence[torch.nn.Module],
-        frame: Volume,
-        preprocessed: dict[str, tuple[NDArray[np.float32], Grid]],
-    ) -> Iterator[NDArray[np.float32]]:
-        configuration = self.best.configurations[name]
-        block: Preprocessing = configuration.preprocessing
-        key = block.content_hash()
-        if key not in preprocessed:  # configurations that preprocess alike share the image
-            preprocessed[key] = preprocess_image(frame, block)
-        image, grid = preprocessed[key]
-        for network in networks:
-            logits = predict_logits(
-                network,
-                image,
-                configuration.network,
-                device=self.device,
-                precision=self._precision,
-                channels_last=self._channels_last,
-                mirror_axes=self._mirror_axes,
-                locate=self._locate,
-            )
-            yield restore_logits(logits, grid)
 
 
 def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:

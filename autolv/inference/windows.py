@@ -1,4 +1,4 @@
-"""Logits of a whole image from a network that sees one patch at a time: overlapping windows under Gaussian weights.
+"""Logits of an image from a network that sees one patch at a time: overlapping windows, or one about the heart.
 
 Windows overlap by half and are weighted by a Gaussian with a standard deviation of an eighth of the window (Isensee
 2021); the weighted sum is divided by the true sum of weights, so a network that says the same everywhere gives
@@ -8,205 +8,222 @@ windows, and over mirrored passes where asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, combinations, product
+from typing import final
 
 import numpy as np
 import torch
 from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 
-from autolv.inference.locate import coarse_slices, find_heart, reaches_border, window_about
+from autolv.inference.locate import Found, coarse_slices, find_heart, fits, reaches_border, window_about
+from autolv.ops.crop import whole_box
 from autolv.ops.tiling import gaussian_window, window_starts
 from autolv.runtime.device import autocast, memory_format
 from autolv.schema.plan import Network
+from autolv.schema.preprocessed import Box
 
 _PAD_VALUE = 0.0  # the image's mean after normalisation; training fills the outside of the image with the same
-_SURE = 20.0  # the logit of background where no window lies
+_OVERLAP = 0.5  # the distance between windows, as a fraction of the window
 _DEVICE_BATCH = {2: 64, 3: 4}  # windows per pass on an accelerator, for 2D and 3D networks
 
 Region = tuple[slice, slice, slice]
-Forward = Callable[[torch.Tensor], torch.Tensor]
+Starts = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def predict_logits(
-    network: torch.nn.Module,
-    image: NDArray[np.float32],
-    plan: Network,
-    *,
-    device: torch.device | str = "cpu",
-    precision: str = "float32",
-    channels_last: bool = False,
-    batch_size: int | None = None,
-    mirror_axes: tuple[int, ...] = (),
-    step: float = 0.5,
-    locate: bool = False,
-) -> NDArray[np.float32]:
-    """Return the logits, float32 (classes, z, y, x), of a preprocessed ``image``, (z, y, x).
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Logits:
+    """Logits of a part of a preprocessed image: ``array``, float32 (classes, z, y, x), is what lies in ``box``.
 
-    ``network`` is in evaluation mode and on ``device``. ``step`` is the distance between windows as a fraction of the
-    patch. A network that takes neighbouring slices as channels gets the mean of the image for those that are not there.
-    ``mirror_axes`` are of -2 (y) and -1 (x): the logits are averaged over all combinations of them. An image
-    smaller than the patch is padded with its mean on both sides, and cut back.
+    Outside the box the background is certain.
+    """
 
-    With ``locate`` the heart is looked for in a few slices first, and each slice (2D networks) or stack is predicted by
-    one window about it; what lies outside is background. Where the place is not sure, or what is found reaches the
-    border of the window, the whole field is predicted.
+    array: NDArray[np.float32]
+    box: Box
+
+
+@final
+class SlidingWindows:
+    """A network with the way in which it is run over windows of preprocessed images, (z, y, x), one image at a time.
+
+    ``network`` is in evaluation mode, on ``device`` and in the layout that ``channels_last`` says. A network that takes
+    neighbouring slices as channels gets the mean of the image for those that are not there. ``mirror_axes`` are of -2 (y)
+    and -1 (x): the logits are averaged over all combinations of them. An image smaller than the patch is padded with its
+    mean on both sides, and cut back.
 
     ``batch_size`` is the largest number of windows in one pass. On the CPU a pass never holds windows of two slices
     (2D networks), so a slice's logits do not depend on the others. ``None`` means, on the CPU, all windows of a slice
-    (2D) or one window (3D); elsewhere a fixed number. Windows of different images are never put together.
+    (2D) or one window (3D); elsewhere a fixed number. Nothing is changed by a call: threads may share it.
     """
-    if image.ndim != 3 or 0 in image.shape:
-        raise ValueError(f"image must be (z, y, x) and not empty, got shape {image.shape}")
-    if network.training:
-        raise ValueError("the network is in training mode; call network.eval() first")
-    if not set(mirror_axes) <= {-2, -1} or len(set(mirror_axes)) != len(mirror_axes):
-        raise ValueError(f"mirror_axes must be of -2 (y) and -1 (x), got {mirror_axes}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    where = torch.device(device)
-    with torch.inference_mode():
-        padded, inside = pad_nd_image(
-            torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(where),
-            (1, *plan.patch)[-3:],
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        plan: Network,
+        *,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+        channels_last: bool = False,
+        mirror_axes: tuple[int, ...] = (),
+        batch_size: int | None = None,
+    ) -> None:
+        """Raise ``ValueError`` for a network in training mode, for other axes, or for a batch of none."""
+        if network.training:
+            raise ValueError("the network is in training mode; call network.eval() first")
+        if not set(mirror_axes) <= {-2, -1} or len(set(mirror_axes)) != len(mirror_axes):
+            raise ValueError(f"mirror_axes must be of -2 (y) and -1 (x), got {mirror_axes}")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self._network = network
+        self._plan = plan
+        self._device = torch.device(device)
+        self._precision = precision
+        self._layout = memory_format(plan.dimensions, channels_last=channels_last)
+        self._flips = [axes for count in range(len(mirror_axes) + 1) for axes in combinations(mirror_axes, count)]
+        self._batch_size = batch_size
+
+    @torch.inference_mode()
+    def whole_field(self, image: NDArray[np.float32]) -> Logits:
+        """Return the logits of all of ``image``, by windows that overlap by half."""
+        stack, inside = self._padded(image)
+        logits = self._blend(stack, self._regions(stack, self._starts(stack, _OVERLAP)))
+        return Logits(
+            array=np.ascontiguousarray(logits[(slice(None), *inside)].cpu().numpy()), box=whole_box(image.shape)
+        )
+
+    def fits_one_window(self, shape: Sequence[int]) -> bool:
+        """Return whether an image of ``shape`` (z, y, x) is no larger in-plane than one window."""
+        return all(size <= side for size, side in zip(shape[-2:], self._plan.patch[-2:], strict=True))
+
+    @torch.inference_mode()
+    def find_heart(self, image: NDArray[np.float32]) -> Found | None:
+        """Return where the heart lies in ``image``, found by windows that hardly overlap; ``None`` where it is not sure.
+
+        A 2D network looks at a few slices of the middle, a 3D network at all.
+        """
+        stack, (_, rows, columns) = self._padded(image)
+        if self._plan.dimensions == 2:
+            stack = stack[list(coarse_slices(len(stack)))]
+        logits = self._blend(stack, self._regions(stack, self._starts(stack, 1.0)))
+        found = find_heart(_labels(logits), self._plan.patch[-2:])
+        return None if found is None else found.moved(-rows.start, -columns.start)
+
+    @torch.inference_mode()
+    def about_heart(self, image: NDArray[np.float32], found: Found) -> Logits | None:
+        """Return the logits of one window per slice (2D networks) or of the stack, about the heart.
+
+        ``None`` where the heart does not fit the window, or where labels reach a side of it beyond which the image goes
+        on: there the whole field is to be predicted.
+        """
+        window = self._plan.patch[-2:]
+        if not fits(found, window):
+            return None
+        stack, (depth, rows, columns) = self._padded(image)
+        y, x = window_about(found.moved(rows.start, columns.start), stack.shape[-2:], window)
+        part = stack[..., y : y + window[0], x : x + window[1]]
+        logits = self._blend(part, self._regions(part, ((0,), (0,))))
+        if reaches_border(_labels(logits), (y, x), stack.shape[-2:]):
+            return None
+        top, left = max(y, rows.start), max(x, columns.start)
+        bottom, right = min(y + window[0], rows.stop), min(x + window[1], columns.stop)
+        kept = logits[:, depth, top - y : bottom - y, left - x : right - x]
+        return Logits(
+            array=np.ascontiguousarray(kept.cpu().numpy()),
+            box=(
+                (0, image.shape[0]),
+                (top - rows.start, bottom - rows.start),
+                (left - columns.start, right - columns.start),
+            ),
+        )
+
+    def _padded(self, image: NDArray[np.float32]) -> tuple[torch.Tensor, Region]:
+        """Return the image, at least as large as the patch, and where in it ``image`` lies.
+
+        For 2D networks it is (z, channels, y, x): each slice with its neighbours, a view; for 3D ones (1, z, y, x).
+        """
+        if image.ndim != 3 or 0 in image.shape:
+            raise ValueError(f"image must be (z, y, x) and not empty, got shape {image.shape}")
+        padded, (depth, rows, columns) = pad_nd_image(
+            torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(self._device),
+            (1, *self._plan.patch)[-3:],
             kwargs={"value": _PAD_VALUE},
             return_slicer=True,
-        )  # at least the patch, and where the image lies in it
-        forward = _forward(network, plan.dimensions, where, precision, channels_last=channels_last, mirrors=mirror_axes)
-        seen = torch.nn.functional.pad(padded, (0, 0, 0, 0, plan.neighbours, plan.neighbours), value=_PAD_VALUE)
+        )
+        if self._plan.dimensions == 3:
+            return padded[None], (depth, rows, columns)
+        beside = self._plan.neighbours
+        seen = torch.nn.functional.pad(padded, (0, 0, 0, 0, beside, beside), value=_PAD_VALUE)
+        return seen.unfold(0, 1 + 2 * beside, 1).movedim(-1, 1), (depth, rows, columns)
 
-        def logits_of(planes: list[list[Region]]) -> torch.Tensor:
-            batches = _batches(planes, plan.dimensions, where, batch_size)
-            return _blend(forward, padded.shape, seen, planes, plan, batches)
+    def _starts(self, stack: torch.Tensor, step: float) -> Starts:
+        rows, columns = (
+            window_starts(size, side, step) for size, side in zip(stack.shape[-2:], self._plan.patch[-2:], strict=True)
+        )
+        return rows, columns
 
-        in_plane = tuple(window_starts(n, w, step) for n, w in zip(padded.shape[1:], plan.patch[-2:], strict=True))
-        logits = _about_heart(logits_of, padded.shape, plan, step) if locate and _many(in_plane) else None
-        if logits is None:
-            logits = logits_of(_regions(padded.shape, plan.patch, step, in_plane))
-        return np.ascontiguousarray(logits[(slice(None), *inside)].cpu().numpy())
+    def _regions(self, stack: torch.Tensor, in_plane: Starts) -> list[list[Region]]:
+        """Return the windows that begin at ``in_plane`` (y, x): one list per slice for 2D, one in all for 3D."""
+        height, width = self._plan.patch[-2:]
 
+        def plane(z: slice) -> list[Region]:
+            return [(z, slice(y, y + height), slice(x, x + width)) for y, x in product(*in_plane)]
 
-def _many(in_plane: tuple[tuple[int, ...], ...]) -> bool:
-    return any(len(starts) > 1 for starts in in_plane)
+        if self._plan.dimensions == 2:
+            return [plane(slice(z, z + 1)) for z in range(len(stack))]
+        deep = self._plan.patch[0]
+        return [[r for z in window_starts(stack.shape[1], deep, _OVERLAP) for r in plane(slice(z, z + deep))]]
 
+    def _blend(self, stack: torch.Tensor, planes: list[list[Region]]) -> torch.Tensor:
+        """Return the weighted mean of the windows' logits, (classes, z, y, x)."""
+        shape = (stack.shape[0] if self._plan.dimensions == 2 else stack.shape[1], *stack.shape[-2:])
+        total = stack.new_zeros((self._plan.classes, *shape))
+        if len(planes[0]) == 1:  # one window covers the plane (or the stack): nothing to weigh
+            for batch in self._batches(planes):
+                for region, logits in zip(batch, self._forward(self._gather(stack, batch)), strict=True):
+                    total[(slice(None), *region)] = logits
+            return total
+        weight = torch.tensor(gaussian_window(self._plan.patch)).to(stack).reshape((1, *self._plan.patch)[-3:])
+        weights = stack.new_zeros(shape)
+        for batch in self._batches(planes):
+            for region, logits in zip(batch, self._forward(self._gather(stack, batch)), strict=True):
+                total[(slice(None), *region)] += logits * weight
+                weights[region] += weight
+        return total.div_(weights)
 
-def _about_heart(
-    logits_of: Callable[[list[list[Region]]], torch.Tensor], shape: Sequence[int], plan: Network, step: float
-) -> torch.Tensor | None:
-    """Return the logits of one window about the heart, background outside; ``None`` where the heart is not sure."""
-    window = plan.patch[-2:]
-    apart = tuple(window_starts(n, w, 1.0) for n, w in zip(shape[1:], window, strict=True))
-    slices = coarse_slices(shape[0]) if plan.dimensions == 2 else range(shape[0])
-    coarse = logits_of(_regions(shape, plan.patch, step, apart, slices))
-    found = find_heart(coarse[:, list(slices)].argmax(0).to(torch.uint8).cpu().numpy(), window)
-    if found is None:
-        return None
-    start = window_about(found, shape[1:], window)
-    logits = logits_of(_regions(shape, plan.patch, step, ((start[0],), (start[1],))))
-    outside = torch.ones(shape[1:], dtype=torch.bool, device=logits.device)
-    outside[start[0] : start[0] + window[0], start[1] : start[1] + window[1]] = False
-    logits[0, :, outside] = _SURE
-    if reaches_border(logits.argmax(0).to(torch.uint8).cpu().numpy(), start, window):
-        return None
-    return logits
+    def _batches(self, planes: list[list[Region]]) -> Iterator[list[Region]]:
+        dimensions = self._plan.dimensions
+        if self._device.type == "cpu":
+            size = self._batch_size or (len(planes[0]) if dimensions == 2 else 1)
+            groups = planes
+        else:
+            size = self._batch_size or _DEVICE_BATCH[dimensions]
+            groups = [list(chain.from_iterable(planes))]
+        for group in groups:
+            for start in range(0, len(group), size):
+                yield group[start : start + size]
 
+    def _gather(self, stack: torch.Tensor, regions: Sequence[Region]) -> torch.Tensor:
+        """Return windows as the network takes them: (n, channels, y, x), or (n, 1, z, y, x)."""
+        if self._plan.dimensions == 2:
+            return torch.stack([stack[z.start, :, y, x] for z, y, x in regions])
+        return torch.stack([stack[:, z, y, x] for z, y, x in regions])
 
-def _regions(
-    shape: Sequence[int],
-    patch: Sequence[int],
-    step: float,
-    in_plane: tuple[tuple[int, ...], ...],
-    slices: Sequence[int] | None = None,
-) -> list[list[Region]]:
-    """Return the windows that begin at ``in_plane`` (y, x), as regions of the (z, y, x) image.
+    def _forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return the windows' logits (n, classes, z, y, x), float32, one slice thick for 2D networks."""
+        total = self._once(windows)
+        for axes in self._flips[1:]:  # the first is no flip at all
+            total = total + self._once(windows.flip(axes)).flip(axes)
+        logits = total / len(self._flips) if len(self._flips) > 1 else total
+        return logits[:, :, None] if self._plan.dimensions == 2 else logits
 
-    One list per slice for 2D, of all ``slices`` or those given; one list in all for 3D.
-    """
-    height, width = patch[-2:]
-
-    def plane(z: slice) -> list[Region]:
-        return [(z, slice(y, y + height), slice(x, x + width)) for y, x in product(*in_plane)]
-
-    if len(patch) == 2:
-        return [plane(slice(z, z + 1)) for z in (range(shape[0]) if slices is None else slices)]
-    return [[r for z in window_starts(shape[0], patch[0], step) for r in plane(slice(z, z + patch[0]))]]
-
-
-def _batches(
-    planes: list[list[Region]], dimensions: int, device: torch.device, batch_size: int | None
-) -> Iterator[list[Region]]:
-    if device.type == "cpu":
-        size = batch_size or (len(planes[0]) if dimensions == 2 else 1)
-        groups = planes
-    else:
-        size = batch_size or _DEVICE_BATCH[dimensions]
-        groups = [list(chain.from_iterable(planes))]
-    for group in groups:
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
-
-
-def _forward(
-    network: torch.nn.Module,
-    dimensions: int,
-    device: torch.device,
-    precision: str,
-    *,
-    channels_last: bool,
-    mirrors: tuple[int, ...],
-) -> Forward:
-    """Return the function from windows to their logits (n, classes, z, y, x), float32.
-
-    Windows are (n, 1, z, y, x), float32, or for 2D networks (n, 1, channels, y, x) and their logits one slice thick.
-    """
-    layout = memory_format(dimensions, channels_last=channels_last)
-    flips = [axes for count in range(len(mirrors) + 1) for axes in combinations(mirrors, count)]
-
-    def once(windows: torch.Tensor) -> torch.Tensor:
-        batch = windows[:, 0] if dimensions == 2 else windows
-        with autocast(device, precision):
-            logits: torch.Tensor = network(batch.contiguous(memory_format=layout))[0]
-        logits = logits.float()
-        return logits[:, :, None] if dimensions == 2 else logits
-
-    def forward(windows: torch.Tensor) -> torch.Tensor:
-        total = once(windows)
-        for axes in flips[1:]:  # the first is no flip at all
-            total = total + once(windows.flip(axes)).flip(axes)
-        return total / len(flips) if len(flips) > 1 else total
-
-    return forward
+    def _once(self, windows: torch.Tensor) -> torch.Tensor:
+        with autocast(self._device, self._precision):
+            logits: torch.Tensor = self._network(windows.contiguous(memory_format=self._layout))[0]
+        return logits.float()
 
 
-def _blend(
-    forward: Forward,
-    shape: Sequence[int],
-    image: torch.Tensor,
-    planes: list[list[Region]],
-    plan: Network,
-    batches: Iterator[list[Region]],
-) -> torch.Tensor:
-    """Return the weighted mean of the windows' logits, (classes, z, y, x) of ``shape``.
-
-    ``image`` has the plan's neighbouring slices more at either end.
-    """
-    total = image.new_zeros((plan.classes, *shape))
-    if len(planes[0]) == 1:  # one window covers the plane (or the stack): nothing to weigh
-        for batch in batches:
-            for region, logits in zip(batch, forward(_gather(image, batch, plan.neighbours)), strict=True):
-                total[(slice(None), *region)] = logits
-        return total
-    weight = torch.tensor(gaussian_window(plan.patch)).to(image).reshape((1, *plan.patch)[-3:])
-    weights = image.new_zeros(tuple(shape))
-    for batch in batches:
-        for region, logits in zip(batch, forward(_gather(image, batch, plan.neighbours)), strict=True):
-            total[(slice(None), *region)] += logits * weight
-            weights[region] += weight
-    return total.div_(weights.clamp_min_(torch.finfo(weights.dtype).tiny))  # 0 where no window was asked for
-
-
-def _gather(image: torch.Tensor, regions: Sequence[Region], neighbours: int) -> torch.Tensor:
-    """Return the windows (n, 1, z + neighbours at either end, y, x) of an image that has as many slices more."""
-    seen = [(slice(z.start, z.stop + 2 * neighbours), y, x) for z, y, x in regions]
-    return torch.stack([image[region] for region in seen])[:, None]
+def _labels(logits: torch.Tensor) -> NDArray[np.uint8]:
+    labels: NDArray[np.uint8] = logits.argmax(0).to(torch.uint8).cpu().numpy()
+    return labels

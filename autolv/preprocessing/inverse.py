@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autolv.ops.crop import box_shape, nonzero_box, paste, whole_box
+from autolv.core.geometry import Triple
+from autolv.ops.crop import box_shape, crop, nonzero_box, paste, whole_box
 from autolv.ops.resample import along_axes, linear_window, resample_labels
 from autolv.schema.preprocessed import Box, Grid
+
+F = TypeVar("F", bound=np.floating)
+_CERTAIN = 20.0  # the logit of a background beside which the others, of logit 0, are less probable than 1e-8
 
 
 def restore_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
@@ -18,35 +22,63 @@ def restore_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.float3
     Logits are interpolated linearly, then softmax is taken (the order of Isensee 2021). Outside the crop the background
     (class 0) is certain. Work goes slice by slice: beside input and output only one slice is held.
     """
-    classes = _check(logits, grid)
-    result = np.zeros((classes, *grid.original_shape), dtype=np.float32)
-    result[0] = 1.0
-    for z, rows, columns, plane in _planes(logits, grid, whole_box(grid.shape)):
-        np.exp(plane - plane.max(axis=0), out=plane)
-        np.divide(plane, plane.sum(axis=0), out=plane)
-        result[:, z, rows, columns] = plane
-    return result
+    inside, box = restore_part(logits, whole_box(grid.shape), grid)
+    return inside if box == whole_box(grid.original_shape) else on_whole_grid(inside, box, grid.original_shape)
 
 
-def restore_labels_from_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.uint8]:
-    """Return the most probable class of each voxel on the original grid, uint8 (Z, Y, X).
+def restore_part(logits: NDArray[np.float32], box: Box, grid: Grid) -> tuple[NDArray[np.float32], Box]:
+    """Return what ``restore_logits`` gives from logits (c, z, y, x) that are known in a ``box`` of the network's grid.
 
-    The same as the argmax of ``restore_logits`` (but for ties made by the rounding of its exponentials), without a
-    probability volume; ties go to the lower class.
+    Outside the box the background is certain; the probabilities, (c, Z, Y, X), are those of the part of the original
+    grid in which the box has a share, and come with the place of that part. Where it has a share in no voxel, which
+    happens when an axis shrinks to less than half, that is the crop's first voxel, of background.
     """
-    classes = _check(logits, grid)
-    result = np.zeros(grid.original_shape, dtype=np.uint8)
-    foreground: NDArray[np.bool_] = np.any(logits[1:] > logits[:1], axis=0)
-    if not foreground.any():
-        return result
-    # where the background leads at all neighbours on the network's grid it leads between them: interpolation is linear
-    for z, rows, columns, plane in _planes(logits, grid, nonzero_box(foreground)):
-        # a running maximum is several times faster than argmax over a few strided classes
-        best, winner = plane[0], result[z, rows, columns]
-        for label in range(1, classes):
-            np.copyto(winner, label, where=plane[label] > best, casting="unsafe")
-            np.maximum(best, plane[label], out=best)
+    if logits.ndim != 4 or logits.shape[1:] != box_shape(box):
+        raise ValueError(f"logits must be (classes, {', '.join(map(str, box_shape(box)))}), got {logits.shape}")
+    sizes = zip(grid.shape, box_shape(grid.box), box, strict=True)
+    deep, high, wide = (linear_window(n_in, n_out, start, stop) for n_in, n_out, (start, stop) in sizes)
+    if deep is None or high is None or wide is None:
+        (z, _), (y, _), (x, _) = grid.box
+        return np.eye(len(logits), 1, dtype=np.float32)[..., None, None], ((z, z + 1), (y, y + 1), (x, x + 1))
+    (z0, z1), (y0, y1), (x0, x1) = (
+        (start + window.target.start, start + window.target.stop)
+        for (start, _), window in zip(grid.box, (deep, high, wide), strict=True)
+    )
+    known = _with_surroundings(logits, box, (deep.source, high.source, wide.source))
+    result = np.empty((len(logits), z1 - z0, y1 - y0, x1 - x0), dtype=np.float32)
+    for z, weights in enumerate(deep.matrix):
+        # first along z, where at most two slices have a weight, then in-plane: both are linear, the order is free
+        blend = np.zeros((len(logits), *known.shape[2:]), dtype=np.float32)
+        for source in np.flatnonzero(weights):
+            blend += weights[source] * known[:, source]
+        plane = along_axes(blend, (high.matrix, wide.matrix))
+        np.exp(plane - plane.max(axis=0), out=plane)
+        np.divide(plane, plane.sum(axis=0), out=result[:, z])
+    return result, ((z0, z1), (y0, y1), (x0, x1))
+
+
+def on_whole_grid(probabilities: NDArray[F], box: Box, shape: Triple, background: float = 1.0) -> NDArray[F]:
+    """Return probabilities (c, z, y, x) of a ``box`` as (c, *shape): outside, that of the background is ``background``."""
+    result = np.zeros((len(probabilities), *shape), dtype=probabilities.dtype)
+    result[0] = background
+    crop(result, box)[...] = probabilities
     return result
+
+
+def foreground_box(logits: NDArray[np.float32]) -> Box:
+    """Return the box of logits (c, z, y, x) from which alone every voxel's most probable class can be told.
+
+    Outside it the background leads: where it leads at all neighbours on the network's grid it leads between them, as
+    interpolation is linear. It is one voxel where no other class leads anywhere.
+    """
+    leading = np.any(logits[1:] > logits[:1], axis=0)
+    if not leading.any():
+        return (0, 1), (0, 1), (0, 1)
+    z, y, x = (  # with the neighbours that a voxel of the original grid may have a share of
+        (max(0, start - 1), min(size, stop + 1))
+        for (start, stop), size in zip(nonzero_box(leading), leading.shape, strict=True)
+    )
+    return z, y, x
 
 
 def restore_labels(labels: NDArray[np.uint8], grid: Grid, order: int = 1) -> NDArray[np.uint8]:
@@ -60,31 +92,16 @@ def restore_labels(labels: NDArray[np.uint8], grid: Grid, order: int = 1) -> NDA
     return paste(inside, grid.box, grid.original_shape)
 
 
-def _check(logits: NDArray[np.float32], grid: Grid) -> int:
-    if logits.ndim != 4 or logits.shape[1:] != grid.shape:
-        raise ValueError(f"logits must be (classes, {', '.join(map(str, grid.shape))}), got {logits.shape}")
-    return int(logits.shape[0])
-
-
-def _planes(
-    logits: NDArray[np.float32], grid: Grid, box: Box
-) -> Iterator[tuple[int, slice, slice, NDArray[np.float32]]]:
-    """Yield, slice by slice, what the voxels in ``box`` of the network's grid have a share in on the original grid.
-
-    Each item is the slice's index, its rows and columns, and its logits (c, y, x), free to change.
-    """
-    sizes = zip(grid.shape, box_shape(grid.box), box, strict=True)
-    windows = [linear_window(n_in, n_out, start, stop) for n_in, n_out, (start, stop) in sizes]
-    deep, high, wide = windows
-    if deep is None or high is None or wide is None:
-        return
-    (z_start, _), (y_start, _), (x_start, _) = grid.box
-    rows = slice(y_start + high.target.start, y_start + high.target.stop)
-    columns = slice(x_start + wide.target.start, x_start + wide.target.stop)
-    part = logits[:, deep.source, high.source, wide.source]
-    for offset, weights in enumerate(deep.matrix):
-        # first along z, where at most two slices have a weight, then in-plane: both are linear, the order is free
-        plane = np.zeros((part.shape[0], *part.shape[2:]), dtype=np.float32)
-        for source in np.flatnonzero(weights):
-            plane += weights[source] * part[:, source]
-        yield z_start + deep.target.start + offset, rows, columns, along_axes(plane, (high.matrix, wide.matrix))
+def _with_surroundings(
+    logits: NDArray[np.float32], box: Box, wanted: tuple[slice, slice, slice]
+) -> NDArray[np.float32]:
+    """Return the ``wanted`` part of the network's grid: logits inside ``box``, a certain background outside."""
+    if all((side.start, side.stop) == have for side, have in zip(wanted, box, strict=True)):
+        return logits
+    result = np.zeros((len(logits), *(side.stop - side.start for side in wanted)), dtype=np.float32)
+    result[0] = _CERTAIN
+    shared = [(max(side.start, start), min(side.stop, stop)) for side, (start, stop) in zip(wanted, box, strict=True)]
+    to = tuple(slice(low - side.start, high - side.start) for (low, high), side in zip(shared, wanted, strict=True))
+    of = tuple(slice(low - start, high - start) for (low, high), (start, _) in zip(shared, box, strict=True))
+    result[(slice(None), *to)] = logits[(slice(None), *of)]
+    return result

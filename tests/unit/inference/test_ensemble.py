@@ -1,9 +1,9 @@
-"""Ensembles: the mean of probabilities, and the most probable class."""
+"""Ensembles: the mean of probabilities, at once or one by one, and the most probable class."""
 
 import numpy as np
 import pytest
 
-from autolv.inference.ensemble import mean_probabilities, most_probable
+from autolv.inference.ensemble import RunningMean, mean_probabilities, most_probable
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -48,6 +48,35 @@ def test_no_member_and_other_grids_are_refused() -> None:
         mean_probabilities([])
     with pytest.raises(ValueError, match="one grid"):
         mean_probabilities([np.zeros((4, 2, 3, 5), np.float32), np.zeros((4, 1, 3, 5), np.float32)])
+
+
+def test_a_running_mean_is_the_mean_of_the_members_on_the_whole_grid() -> None:
+    rng = np.random.default_rng(3)
+    boxes = [((0, 2), (3, 7), (2, 9)), ((0, 2), (3, 7), (2, 9)), ((1, 3), (0, 5), (4, 11)), ((0, 1), (0, 1), (2, 3))]
+    parts = [softmax(rng.normal(size=(4, *(b - a for a, b in box)))) for box in boxes]
+    weights = (0.5, 0.125, 0.125, 0.25)
+    expected = np.zeros((4, 4, 8, 12), np.float32)
+    for part, ((z0, z1), (y0, y1), (x0, x1)), weight in zip(parts, boxes, weights, strict=True):
+        member = np.zeros((4, 4, 8, 12), np.float32)
+        member[0] = 1
+        member[:, z0:z1, y0:y1, x0:x1] = part
+        expected += weight * member
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)):
+        first, *others = order
+        mean = RunningMean(parts[first].copy(), boxes[first], weights[first])
+        for n in others:
+            before = parts[n].copy()
+            mean.add(parts[n], boxes[n], weights[n])
+            np.testing.assert_array_equal(parts[n], before)
+        assert mean.box == ((0, 3), (0, 7), (2, 11))
+        np.testing.assert_allclose(mean.array, expected[:, 0:3, 0:7, 2:11], atol=1e-6)
+    with pytest.raises(ValueError, match="same classes"):
+        mean.add(parts[0][:3], boxes[0], 0.1)
+
+
+def test_a_running_mean_of_one_member_is_that_member_bit_for_bit() -> None:
+    member = softmax(np.random.default_rng(0).normal(size=(4, 2, 3, 5)))
+    np.testing.assert_array_equal(RunningMean(member.copy(), ((0, 2), (0, 3), (0, 5))).array, member)
 
 
 def test_most_probable_is_argmax_with_the_lower_class_on_ties() -> None:

@@ -5,9 +5,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from autolv.inference.locate import Found, coarse_slices, find_heart, reaches_border, window_about
-from autolv.inference.windows import predict_logits
+from autolv.inference.locate import Found, coarse_slices, find_heart, fits, reaches_border, window_about
+from autolv.inference.windows import SlidingWindows
 from autolv.schema.plan import Network
+from autolv.schema.preprocessed import Grid
 
 _WINDOW = (32, 32)
 
@@ -55,11 +56,16 @@ def test_the_window_is_centred_and_stays_in_the_image() -> None:
 
 
 def test_labels_at_a_side_are_seen_except_where_the_image_ends() -> None:
+    def of_window(labels: NDArray[np.uint8], y: int, x: int) -> NDArray[np.uint8]:
+        return labels[:, y : y + 32, x : x + 32]
+
     inside, left = _stack((20, 36, 40, 60)), _stack((20, 36, 35, 60))
-    assert not reaches_border(inside, (12, 34), _WINDOW)
-    assert reaches_border(left, (12, 34), _WINDOW)
-    assert not reaches_border(_stack((0, 10, 5, 15)), (0, 0), _WINDOW)
-    assert reaches_border(_stack((30, 32, 5, 15)), (0, 0), _WINDOW)
+    assert not reaches_border(of_window(inside, 12, 34), (12, 34), (80, 90))
+    assert reaches_border(of_window(left, 12, 34), (12, 34), (80, 90))
+    assert not reaches_border(of_window(_stack((0, 10, 5, 15)), 0, 0), (0, 0), (80, 90))
+    assert reaches_border(of_window(_stack((30, 32, 5, 15)), 0, 0), (0, 0), (80, 90))
+    assert not reaches_border(of_window(_stack((78, 80, 80, 90)), 48, 58), (48, 58), (80, 90))
+    assert reaches_border(of_window(_stack((60, 70, 86, 89)), 48, 57), (48, 57), (80, 90))
 
 
 class Threshold(torch.nn.Module):
@@ -88,33 +94,67 @@ def _plan(patch: tuple[int, ...]) -> Network:
 
 
 @pytest.mark.parametrize("patch", [(32, 32), (9, 32, 32)])
-def test_about_the_heart_the_logits_are_the_networks_and_outside_lies_background(patch: tuple[int, ...]) -> None:
+def test_about_the_heart_the_logits_are_the_networks(patch: tuple[int, ...]) -> None:
     image = _image((20, 36, 40, 60), (2, 6, 2, 6))
     whole, located = Threshold().eval(), Threshold().eval()
-    everywhere = predict_logits(whole, image, _plan(patch))
-    logits = predict_logits(located, image, _plan(patch), locate=True)
+    everywhere = SlidingWindows(whole, _plan(patch)).whole_field(image).array
+    windows = SlidingWindows(located, _plan(patch))
+    found = windows.find_heart(image)
+    assert found == Found(low=(20, 40), high=(36, 60))
+    logits = windows.about_heart(image, found)
+    assert logits is not None and logits.box == ((0, 9), (12, 44), (34, 66))
     assert located.windows < whole.windows
-    np.testing.assert_allclose(logits[:, :, 12:44, 34:66], everywhere[:, :, 12:44, 34:66], rtol=1e-5)
-    labels = logits.argmax(0)
-    assert (labels == 1).sum() == 9 * 16 * 20  # the false place is gone
+    np.testing.assert_allclose(logits.array, everywhere[:, :, 12:44, 34:66], rtol=1e-5)
+    assert (logits.array.argmax(0) == 1).sum() == 9 * 16 * 20  # the false place is gone
     assert (everywhere.argmax(0) == 1).sum() == 9 * (16 * 20 + 16)
 
 
 @pytest.mark.parametrize(
     "boxes",
-    [
-        pytest.param((), id="nothing is found"),
-        pytest.param(((20, 36, 40, 60), (60, 72, 4, 16)), id="two places"),
-        pytest.param(((20, 50, 40, 69),), id="it reaches the window's border"),
-    ],
+    [pytest.param((), id="nothing is found"), pytest.param(((20, 36, 40, 60), (60, 72, 4, 16)), id="two places")],
 )
-def test_where_it_is_not_sure_the_whole_field_is_predicted(boxes: tuple[tuple[int, int, int, int], ...]) -> None:
-    image = _image(*boxes)
-    everywhere = predict_logits(Threshold().eval(), image, _plan((32, 32)))
-    np.testing.assert_array_equal(predict_logits(Threshold().eval(), image, _plan((32, 32)), locate=True), everywhere)
+def test_a_place_that_is_not_sure_is_none(boxes: tuple[tuple[int, int, int, int], ...]) -> None:
+    assert SlidingWindows(Threshold().eval(), _plan((32, 32))).find_heart(_image(*boxes)) is None
 
 
-def test_an_image_of_one_window_is_predicted_once() -> None:
-    network = Threshold().eval()
-    predict_logits(network, _image((20, 36, 40, 60))[:, :32, 34:66], _plan((32, 32)), locate=True)
-    assert network.windows == 9
+def test_labels_at_the_windows_border_and_hearts_that_do_not_fit_are_left_to_the_whole_field() -> None:
+    windows = SlidingWindows(Threshold().eval(), _plan((32, 32)))
+    image = _image((20, 50, 40, 68))
+    assert windows.about_heart(image, Found(low=(20, 40), high=(48, 68))) is None  # it goes on to row 50
+    assert windows.about_heart(image, Found(low=(20, 40), high=(50, 60))) is None  # 30 of 32 rows
+    assert windows.about_heart(image, Found(low=(20, 40), high=(23, 43))) is None
+
+
+def test_an_image_no_larger_than_one_window_needs_no_place() -> None:
+    windows = SlidingWindows(Threshold().eval(), _plan((32, 32)))
+    assert windows.fits_one_window((9, 32, 30)) and not windows.fits_one_window((9, 33, 20))
+
+
+def test_the_window_of_a_padded_image_is_cut_back_to_it() -> None:
+    windows = SlidingWindows(Threshold().eval(), _plan((32, 32)))
+    image = _image((4, 20, 40, 60))[:, :24]  # lower than the window: 4 rows are put on either side
+    found = windows.find_heart(image)
+    assert found == Found(low=(4, 40), high=(20, 60))
+    logits = windows.about_heart(image, found)
+    assert logits is not None and logits.box == ((0, 9), (0, 24), (34, 66))
+    labels = np.zeros(image.shape, dtype=np.uint8)
+    labels[:, :, 34:66] = logits.array.argmax(0)
+    np.testing.assert_array_equal(labels, image > 0.5)
+
+
+def _grid(box: tuple[tuple[int, int], ...], shape: tuple[int, int, int]) -> Grid:
+    spacing = (8.0, 1.0, 1.0)
+    return Grid(
+        original_shape=(3, 100, 100), original_spacing_mm=spacing, box=box, shape=shape, spacing_mm=spacing, clip=None,
+        mean=0.0, sd=1.0,
+    )  # fmt: skip
+
+
+def test_a_place_is_the_same_on_another_grid() -> None:
+    here = _grid(((0, 3), (10, 90), (0, 100)), (3, 40, 50))  # voxels of 2 x 2, the crop begins at row 10
+    there = _grid(((0, 3), (0, 100), (20, 100)), (3, 100, 20))  # 1 x 4, from column 20
+    found = Found(low=(5, 20), high=(15, 31))
+    assert found.on(here, here) == found
+    # rows 5 to 15 are 20 to 40 of the frame; columns 20 to 31 are 40 to 62, that is 20 to 42 after the crop, over 4
+    assert found.on(there, here) == Found(low=(20, 5), high=(40, 11))
+    assert fits(found, (20, 20)) and not fits(found, (11, 11))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from autolv.core.errors import DataError, DeviceError, ModelError
 from autolv.core.geometry import Geometry, Volume
 from autolv.imageio.volumes import read_image, write_image
+from autolv.inference import members
 from autolv.inference import predictor as module
 from autolv.inference.ensemble import mean_probabilities, most_probable
 from autolv.inference.model_folder import load_network, read_model
@@ -117,8 +118,8 @@ def test_members_that_preprocess_alike_share_the_image(
     same = (configuration("a"), configuration("b"), configuration("c", spacing_mm=2.0))
     predictor = Predictor.load(make_model(same, folds=2))
     calls = []
-    real = module.preprocess_image
-    monkeypatch.setattr(module, "preprocess_image", lambda *given: calls.append(1) or real(*given))
+    real = members.preprocess_image
+    monkeypatch.setattr(members, "preprocess_image", lambda *given: calls.append(1) or real(*given))
     predictor.predict(volume)
     assert len(calls) == 2
 
@@ -152,8 +153,8 @@ def test_an_array_is_z_y_x_even_if_z_has_the_finest_spacing(
 ) -> None:
     predictor = Predictor.load(make_model())
     seen = []
-    real = module.preprocess_image
-    monkeypatch.setattr(module, "preprocess_image", lambda v, block: seen.append(v) or real(v, block))
+    real = members.preprocess_image
+    monkeypatch.setattr(members, "preprocess_image", lambda v, block: seen.append(v) or real(v, block))
     predictor.predict_array(volume.array, (1.0, 1.25, 1.5))
     assert seen[0].spacing_mm == (1.0, 1.25, 1.5) and seen[0].array.shape == (3, 22, 26)
 
@@ -270,6 +271,21 @@ def test_memory_grows_with_the_frames_by_the_labels_only(make_model: MakeModel, 
     peak_bytes(2)  # what is made once and kept
     growth = peak_bytes(42) - peak_bytes(2)
     assert 0 < growth < 1.5 * 40 * stack.size  # one byte per voxel of 40 more frames
+
+
+def test_memory_does_not_grow_with_the_members(make_model: MakeModel, stack: NDArray[np.float32]) -> None:
+    image = np.tile(stack, (1, 4, 4))
+
+    def peak_bytes(predictor: Predictor) -> int:
+        tracemalloc.start()
+        predictor.predict_array(image, SPACING)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    few, many = (Predictor.load(make_model(folds=folds, name=f"of_{folds}")) for folds in (2, 6))
+    peak_bytes(few)  # what is made once and kept
+    assert peak_bytes(many) < 1.05 * peak_bytes(few)
 
 
 def test_threads_get_what_one_alone_gets(make_model: MakeModel, cine: Volume) -> None:

@@ -1,17 +1,26 @@
 """Windows put together again: constant in, constant out; known networks; slices that do not know of each other."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from autolv.inference.windows import predict_logits
+from autolv.inference.windows import SlidingWindows
 from autolv.networks import build_network
 from autolv.schema.plan import Network
 
 Plans = Callable[[int, tuple[int, ...]], Network]
+
+
+def predict_logits(
+    network: torch.nn.Module, image: NDArray[np.float32], plan: Network, **way: Any
+) -> NDArray[np.float32]:
+    logits = SlidingWindows(network, plan, **way).whole_field(image)
+    assert logits.box == tuple((0, size) for size in image.shape)
+    return logits.array
 
 
 class Constant(torch.nn.Module):

@@ -8,8 +8,9 @@ from scipy.special import softmax
 
 from autolv.core.geometry import Geometry, Volume
 from autolv.datasets.phantom import PhantomSpec, make_phantom
+from autolv.ops.crop import crop
 from autolv.preprocessing.forward import preprocess_image, preprocess_labels
-from autolv.preprocessing.inverse import restore_labels, restore_labels_from_logits, restore_logits
+from autolv.preprocessing.inverse import foreground_box, on_whole_grid, restore_labels, restore_logits, restore_part
 from autolv.schema.plan import Preprocessing
 from autolv.schema.preprocessed import Grid
 
@@ -108,7 +109,7 @@ def test_a_phantom_returns_from_1_mm_along_all_axes(spacing):
         np.testing.assert_allclose(grid.spacing_mm, 1.0, rtol=0.01)
         fine = preprocess_labels(labels, grid, 4)
         logits = np.stack([np.where(fine == c, 5.0, -5.0).astype(np.float32) for c in range(4)])
-        for back in (restore_labels(fine, grid), restore_labels_from_logits(logits, grid)):
+        for back in (restore_labels(fine, grid), labels_from_foreground(logits, grid)):
             assert min(dice(back == c, labels == c) for c in (1, 2, 3)) >= 0.999
             np.testing.assert_allclose((back > 0).sum(axis=(1, 2)), (labels > 0).sum(axis=(1, 2)), atol=2)
 
@@ -119,6 +120,15 @@ def test_labels_without_resampling_return_exactly():
     inside = labels.copy()
     inside[:, :3] = 0
     np.testing.assert_array_equal(restore_labels(preprocess_labels(labels, grid, 4), grid), inside)
+
+
+def labels_from_foreground(logits, grid) -> np.ndarray:
+    """Return the labels that the logits' foreground box alone gives."""
+    box = foreground_box(logits)
+    probabilities, where = restore_part(crop(logits, box), box, grid)
+    labels = np.zeros(grid.original_shape, dtype=np.uint8)
+    crop(labels, where)[...] = probabilities.argmax(axis=0)
+    return labels
 
 
 def test_logits_on_the_same_grid_become_their_softmax():
@@ -161,43 +171,42 @@ def test_interpolation_by_hand_along_x_and_z():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_labels_from_logits_are_the_most_probable_class(seed):
+def test_labels_from_the_foreground_are_the_most_probable_class(seed):
     rng = np.random.default_rng(seed)
     small = rng.normal(0, 3, size=(4, 4, 12, 10)).astype(np.float32)
     small[0] += 4  # mostly background
     grid = a_grid((6, 30, 25), ((1, 5), (2, 26), (0, 24)), (4, 12, 10))
     expected = restore_logits(small, grid).argmax(axis=0)
-    result = restore_labels_from_logits(small, grid)
+    result = labels_from_foreground(small, grid)
     assert result.dtype == np.uint8
     assert 0 < (result > 0).mean() < 0.9
     np.testing.assert_array_equal(result, expected)
 
 
-def test_labels_from_logits_with_slices_resampled_match_too():
+def test_labels_from_the_foreground_with_slices_resampled_match_too():
     small = np.random.default_rng(1).normal(0, 3, size=(3, 8, 12, 10)).astype(np.float32)
     grid = a_grid((5, 20, 17), ((0, 5), (0, 20), (0, 17)), (8, 12, 10))
-    np.testing.assert_array_equal(restore_labels_from_logits(small, grid), restore_logits(small, grid).argmax(axis=0))
+    np.testing.assert_array_equal(labels_from_foreground(small, grid), restore_logits(small, grid).argmax(axis=0))
 
 
 def test_background_everywhere_gives_no_label():
     logits = np.zeros((3, 2, 4, 4), dtype=np.float32)
     logits[0] = 1
-    result = restore_labels_from_logits(logits, a_grid((2, 9, 9), ((0, 2), (0, 9), (0, 9)), (2, 4, 4)))
+    result = labels_from_foreground(logits, a_grid((2, 9, 9), ((0, 2), (0, 9), (0, 9)), (2, 4, 4)))
     assert not result.any()
 
 
 def test_a_tie_goes_to_the_lower_class():
     logits = np.zeros((3, 1, 2, 2), dtype=np.float32)
     logits[1:] = 1
-    result = restore_labels_from_logits(logits, a_grid((1, 2, 2), ((0, 1), (0, 2), (0, 2)), (1, 2, 2)))
+    result = labels_from_foreground(logits, a_grid((1, 2, 2), ((0, 1), (0, 2), (0, 2)), (1, 2, 2)))
     assert (result == 1).all()
 
 
-@pytest.mark.parametrize("restore", [restore_logits, restore_labels_from_logits])
-def test_logits_of_another_shape_are_refused(restore):
+def test_logits_of_another_shape_are_refused():
     grid = a_grid((2, 9, 9), ((0, 2), (0, 9), (0, 9)), (2, 4, 4))
     with pytest.raises(ValueError, match=r"logits must be \(classes, 2, 4, 4\)"):
-        restore(np.zeros((3, 2, 4, 5), dtype=np.float32), grid)
+        restore_logits(np.zeros((3, 2, 4, 5), dtype=np.float32), grid)
     with pytest.raises(ValueError, match="labels must have shape"):
         restore_labels(np.zeros((2, 4, 5), dtype=np.uint8), grid)
 
@@ -207,25 +216,58 @@ def test_memory_stays_near_the_output_of_a_large_stack():
     logits[0] += 2
     grid = a_grid((18, 512, 512), ((0, 18), (0, 512), (0, 512)), (18, 128, 128))
     tracemalloc.start()
-    restore_labels_from_logits(logits[:, :, :, :], grid)
-    labels_peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.reset_peak()
     probabilities = restore_logits(logits, grid)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     slice_bytes = 4 * 512 * 512 * 4
     assert probabilities.nbytes == 18 * slice_bytes
     assert peak < probabilities.nbytes + 6 * slice_bytes
-    assert labels_peak < 18 * 512 * 512 + 6 * slice_bytes
 
 
-def test_labels_from_logits_of_a_small_heart_match_in_every_corner():
+def test_labels_from_the_foreground_of_a_small_heart_match_in_every_corner():
     for corner in ((0, 0, 0), (1, 4, 3), (2, 9, 7)):
         logits = np.random.default_rng(0).normal(0, 1, size=(3, 4, 12, 10)).astype(np.float32)
         logits[0] += 9
         z, y, x = corner
         logits[1, z : z + 2, y : y + 3, x : x + 3] += 14
         grid = a_grid((7, 40, 25), ((1, 6), (3, 34), (2, 25)), (4, 12, 10))
-        result = restore_labels_from_logits(logits, grid)
+        result = labels_from_foreground(logits, grid)
         assert 0 < (result > 0).mean() < 0.2
         np.testing.assert_array_equal(result, restore_logits(logits, grid).argmax(axis=0))
+
+
+@pytest.mark.parametrize("original", [(5, 40, 37), (5, 9, 8), (3, 40, 8), (9, 16, 12)])
+@pytest.mark.parametrize("box", [((0, 5), (3, 9), (2, 8)), ((0, 5), (0, 9), (5, 12)), ((1, 3), (4, 5), (0, 12))])
+def test_a_part_is_what_the_whole_gives_with_a_sure_background_about_it(original, box):
+    part = np.random.default_rng(0).normal(0, 3, size=(4, *(stop - start for start, stop in box))).astype(np.float32)
+    grid = a_grid(original, tuple((0, size) for size in original), (5, 16, 12))
+    whole = np.zeros((4, *grid.shape), dtype=np.float32)
+    whole[0] = 20.0
+    crop(whole, box)[...] = part
+    probabilities, where = restore_part(part, box, grid)
+    expected = restore_logits(whole, grid)
+    np.testing.assert_allclose(crop(expected, where), probabilities, atol=1e-6)
+    np.testing.assert_allclose(on_whole_grid(probabilities, where, original), expected, atol=1e-6)
+
+
+def test_a_part_on_the_images_own_grid_costs_its_own_size():
+    part = np.zeros((4, 18, 64, 64), dtype=np.float32)
+    grid = a_grid((18, 512, 512), ((0, 18), (0, 512), (0, 512)), (18, 512, 512))
+    tracemalloc.start()
+    restore_part(part, ((0, 18), (100, 164), (200, 264)), grid)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * part.nbytes  # of the whole it would be 64 times
+
+
+@pytest.mark.parametrize("original", [(3, 12, 9), (3, 2, 9)])  # of 2 rows, none has a share in the first of 6
+def test_no_foreground_is_a_part_of_background(original):
+    logits = np.zeros((4, 3, 6, 5), dtype=np.float32)
+    logits[0] = 1.0
+    box = foreground_box(logits)
+    grid = a_grid(original, tuple((0, size) for size in original), (3, 6, 5))
+    probabilities, where = restore_part(crop(logits, box), box, grid)
+    assert (probabilities.argmax(axis=0) == 0).all()
+    whole = on_whole_grid(probabilities, where, original)
+    assert (whole.argmax(axis=0) == 0).all()
+    np.testing.assert_allclose(whole.sum(axis=0), 1.0, atol=1e-6)

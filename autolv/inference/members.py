@@ -1,0 +1,121 @@
+"""One frame by all members of a model: they share the preprocessed image and the place of the heart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autolv.core.geometry import Volume
+from autolv.inference.ensemble import RunningMean
+from autolv.inference.locate import Found
+from autolv.inference.windows import Logits, SlidingWindows
+from autolv.preprocessing.forward import preprocess_image
+from autolv.preprocessing.inverse import foreground_box, restore_part
+from autolv.schema.plan import Configuration, Preprocessing
+from autolv.schema.preprocessed import Box, Grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MemberNetwork:
+    """A member with its network ready to run; ``weight`` is its share in the mean."""
+
+    windows: SlidingWindows
+    block: Preprocessing
+    dimensions: int
+    weight: float
+
+    @classmethod
+    def of(
+        cls,
+        network: torch.nn.Module,
+        configuration: Configuration,
+        *,
+        weight: float = 1.0,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+        channels_last: bool = False,
+        mirror_axes: tuple[int, ...] = (),
+    ) -> MemberNetwork:
+        """Return the member of a network of ``configuration``; the other arguments are those of ``SlidingWindows``."""
+        windows = SlidingWindows(
+            network,
+            configuration.network,
+            device=device,
+            precision=precision,
+            channels_last=channels_last,
+            mirror_axes=mirror_axes,
+        )
+        dimensions = configuration.network.dimensions
+        return cls(windows=windows, block=configuration.preprocessing, dimensions=dimensions, weight=weight)
+
+
+def mean_of_members(members: Sequence[MemberNetwork], frame: Volume, *, locate: bool, whole: bool) -> RunningMean:
+    """Return the members' mean probabilities on the own grid of a ``frame``, where they are not sure of background.
+
+    With ``locate`` the heart is looked for once, by the first member of a 2D network (of a 3D one where there is no
+    other), and each member predicts by one window about it. Where the place is not sure all predict the whole field, and so
+    does a member alone to whose window the heart does not fit. If not the ``whole`` is wanted but labels alone, a single
+    network's output is brought back only where they may be others than background.
+    """
+    if not members:
+        raise ValueError("a prediction needs at least one member")
+    finder = min(members, key=lambda member: member.dimensions)  # a 2D network looks at a few slices, a 3D one at all
+    shared = _SharedFrame(frame, finder)
+    cut = len(members) == 1 and not whole
+    first, *others = members
+    mean = RunningMean(*_part(first, shared, locate=locate, cut=cut), first.weight)
+    for member in others:
+        mean.add(*_part(member, shared, locate=locate, cut=False), member.weight)
+    return mean
+
+
+def _part(member: MemberNetwork, shared: _SharedFrame, *, locate: bool, cut: bool) -> tuple[NDArray[np.float32], Box]:
+    """Return a member's probabilities on the frame's own grid, and the box in which it is not sure of background.
+
+    With ``cut`` what is certain to be labelled background may be left out too.
+    """
+    image, grid = shared.image(member.block)
+    logits = None
+    if locate and not member.windows.fits_one_window(image.shape):
+        found = shared.heart(grid)
+        logits = None if found is None else member.windows.about_heart(image, found)
+    if logits is None:
+        whole_field = member.windows.whole_field(image)
+        logits = _foreground(whole_field) if cut else whole_field
+    return restore_part(logits.array, logits.box, grid)
+
+
+@final
+class _SharedFrame:
+    """What members have in common in one frame, each made when it is first asked for."""
+
+    def __init__(self, frame: Volume, finder: MemberNetwork) -> None:
+        self._frame, self._finder = frame, finder
+        self._images: dict[str, tuple[NDArray[np.float32], Grid]] = {}
+        self._sought = False
+        self._found: Found | None = None
+
+    def image(self, block: Preprocessing) -> tuple[NDArray[np.float32], Grid]:
+        """Return the preprocessed frame: configurations that preprocess alike share it."""
+        key = block.content_hash()
+        if key not in self._images:
+            self._images[key] = preprocess_image(self._frame, block)
+        return self._images[key]
+
+    def heart(self, grid: Grid) -> Found | None:
+        """Return where the heart lies on ``grid``, ``None`` where it is not sure."""
+        image, here = self.image(self._finder.block)
+        if not self._sought:
+            self._found, self._sought = self._finder.windows.find_heart(image), True
+        return None if self._found is None else self._found.on(grid, here)
+
+
+def _foreground(logits: Logits) -> Logits:
+    """Return that part of a whole field from which all labels can be told."""
+    z, y, x = box = foreground_box(logits.array)
+    return Logits(array=logits.array[:, slice(*z), slice(*y), slice(*x)], box=box)
