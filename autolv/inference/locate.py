@@ -90,6 +90,23 @@ def window_about(found: Found, shape: Sequence[int], window: Sequence[int]) -> t
     return starts[0], starts[1]
 
 
+def apart_from_heart(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which of the ``labels`` (z, y, x) of a window about the heart lie apart from it, bool (z, y, x).
+
+    The heart is the largest connected piece, with the pieces that lie above or below it: an unlabelled slice between them
+    does not cut it in two.
+    """
+    present = labels > 0
+    pieces, count = ndimage.label(present, structure=np.ones((3, 3, 3)))
+    if count < 2:
+        return np.zeros_like(present)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    footprint = (pieces == 1 + int(sizes[1:].argmax())).any(axis=0)
+    kept = np.zeros(count + 1, dtype=bool)
+    kept[np.unique(pieces[:, footprint])] = True
+    return present & ~kept[pieces]
+
+
 def reaches_border(labels: NDArray[np.uint8], start: tuple[int, int], shape: Sequence[int]) -> bool:
     """Return whether ``labels`` (z, y, x) of a window come close to a side of it beyond which the image goes on.
 

@@ -18,7 +18,15 @@ import torch
 from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 
-from autolv.inference.locate import Found, coarse_slices, find_heart, fits, reaches_border, window_about
+from autolv.inference.locate import (
+    Found,
+    apart_from_heart,
+    coarse_slices,
+    find_heart,
+    fits,
+    reaches_border,
+    window_about,
+)
 from autolv.ops.crop import whole_box
 from autolv.ops.tiling import gaussian_window, window_starts
 from autolv.runtime.device import autocast, memory_format
@@ -26,6 +34,7 @@ from autolv.schema.plan import Network
 from autolv.schema.preprocessed import Box
 
 _PAD_VALUE = 0.0  # the image's mean after normalisation; training fills the outside of the image with the same
+_CERTAIN = 20.0  # a logit of the background that leaves the others less than a millionth
 _OVERLAP = 0.5  # the distance between windows, as a fraction of the window
 _DEVICE_BATCH = {2: 64, 3: 4}  # windows per pass on an accelerator, for 2D and 3D networks
 
@@ -114,8 +123,8 @@ class SlidingWindows:
     def about_heart(self, image: NDArray[np.float32], found: Found) -> Logits | None:
         """Return the logits of one window per slice (2D networks) or of the stack, about the heart.
 
-        ``None`` where the heart does not fit the window, or where labels reach a side of it beyond which the image goes
-        on: there the whole field is to be predicted.
+        There is one heart: what is labelled apart from it is background. ``None`` where the heart does not fit the
+        window, or where labels reach a side of it beyond which the image goes on: there the whole field is to be predicted.
         """
         window = self._plan.patch[-2:]
         if not fits(found, window):
@@ -124,7 +133,13 @@ class SlidingWindows:
         y, x = window_about(found.moved(rows.start, columns.start), stack.shape[-2:], window)
         part = stack[..., y : y + window[0], x : x + window[1]]
         logits = self._blend(part, self._regions(part, ((0,), (0,))))
-        if reaches_border(_labels(logits), (y, x), stack.shape[-2:]):
+        labels = _labels(logits)
+        stray = apart_from_heart(labels)
+        if stray.any():
+            where = torch.from_numpy(stray).to(logits.device)
+            logits[0, where], logits[1:, where] = _CERTAIN, 0.0
+            labels[stray] = 0
+        if reaches_border(labels, (y, x), stack.shape[-2:]):
             return None
         top, left = max(y, rows.start), max(x, columns.start)
         bottom, right = min(y + window[0], rows.stop), min(x + window[1], columns.stop)

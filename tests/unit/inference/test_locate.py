@@ -5,7 +5,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from autolv.inference.locate import Found, coarse_slices, find_heart, fits, reaches_border, window_about
+from autolv.inference.locate import (
+    Found,
+    apart_from_heart,
+    coarse_slices,
+    find_heart,
+    fits,
+    reaches_border,
+    window_about,
+)
 from autolv.inference.windows import SlidingWindows
 from autolv.schema.plan import Network
 from autolv.schema.preprocessed import Grid
@@ -91,6 +99,30 @@ def _plan(patch: tuple[int, ...]) -> Network:
         architecture="unet", patch=patch, in_channels=1, classes=4, features=(4, 8), kernels=((3,) * dims,) * 2,
         strides=((1,) * dims, (1, 2, 2)[-dims:]), blocks=(1, 1), decoder_blocks=(1,), heads=1,
     )  # fmt: skip
+
+
+def test_what_lies_apart_from_the_heart_is_told_and_a_slice_without_labels_does_not_cut_it() -> None:
+    labels = _stack((20, 36, 40, 60), (20, 36, 62, 70), slices=5)
+    labels[2, :, :61] = 0  # the heart: slices 0, 1, 3 and 4
+    apart = apart_from_heart(labels)
+    expected = np.zeros_like(apart)
+    expected[:, 20:36, 62:70] = True
+    np.testing.assert_array_equal(apart, expected)
+    assert not apart_from_heart(_stack((20, 36, 40, 60))).any()
+    assert not apart_from_heart(_stack()).any()
+    touching = _stack((20, 36, 40, 60), (36, 40, 60, 64))  # by a corner
+    assert not apart_from_heart(touching).any()
+
+
+def test_a_second_place_in_the_window_is_certain_background() -> None:
+    image = _image((20, 36, 40, 54), (24, 32, 57, 59))
+    windows = SlidingWindows(Threshold().eval(), _plan((32, 32)))
+    logits = windows.about_heart(image, Found(low=(20, 40), high=(36, 54)))
+    assert logits is not None
+    _, (y, _), (x, _) = logits.box
+    assert (logits.array.argmax(0) == 1).sum() == 9 * 16 * 14
+    second = logits.array[:, :, 24 - y : 32 - y, 57 - x : 59 - x]
+    assert (second[0] == 20.0).all() and (second[1:] == 0.0).all()
 
 
 @pytest.mark.parametrize("patch", [(32, 32), (9, 32, 32)])
