@@ -13,15 +13,16 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from autolv.core.errors import Interrupted, TrainingError
 from autolv.evaluation.overlap import joint_histogram, overlap_of
-from autolv.inference.windows import predict_logits
+from autolv.inference.ensemble import most_probable
+from autolv.inference.windows import SlidingWindows
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.networks import build_network
-from autolv.ops.crop import paste
-from autolv.preprocessing.inverse import restore_labels_from_logits
+from autolv.preprocessing.inverse import on_whole_grid, restore_part
 from autolv.runtime.device import device_name, memory_format, prepare
 from autolv.schema.plan import Configuration, Network
 from autolv.schema.record import write_bytes, write_text
@@ -35,7 +36,6 @@ from on_gpu.packed import Pack, PackedCase, training_case
 from on_gpu.parts import join_file, split_file
 
 _log = logging.getLogger(__name__)
-_SURE = 20.0  # the logit of background where a pack holds no image
 _SAVE_EVERY_S = 60.0
 _READ_EVERY = 32  # iterations between two looks at the losses
 
@@ -235,15 +235,12 @@ def _score(
     network: torch.nn.Module, cases: Sequence[PackedCase], plan: Network, settings: Settings, device: torch.device
 ) -> list[dict[str, Any]]:
     """Return each case's Dice on its original grid, as predicted: one network, no mirroring, no post-processing."""
+    windows = SlidingWindows(
+        network, plan, device=device, precision=settings.precision, channels_last=settings.channels_last
+    )
     rows = []
     for packed in cases:
-        logits = predict_logits(
-            network, packed.image, plan, device=device, precision=settings.precision,
-            channels_last=settings.channels_last, locate=True,
-        )  # fmt: skip
-        whole = paste(logits, packed.window, packed.record.grid.shape)
-        whole[0] = paste(logits[0], packed.window, packed.record.grid.shape, fill=_SURE)
-        labels = restore_labels_from_logits(whole, packed.record.grid)
+        labels = _labels(windows, packed)
         histogram = joint_histogram(labels, packed.reference, plan.classes)
         hidden = packed.record.not_annotated
         dice = {
@@ -252,6 +249,17 @@ def _score(
         }
         rows.append({"case": packed.record.case, "patient": packed.record.patient, "dice": dice})
     return rows
+
+
+def _labels(windows: SlidingWindows, packed: PackedCase) -> NDArray[np.uint8]:
+    """Return a case's labels on its original grid, background where the pack holds no image."""
+    found = None if windows.fits_one_window(packed.image.shape) else windows.find_heart(packed.image)
+    logits = None if found is None else windows.about_heart(packed.image, found)
+    if logits is None:
+        logits = windows.whole_field(packed.image)
+    z, y, x = ((start + low, start + high) for (start, _), (low, high) in zip(packed.window, logits.box, strict=True))
+    probabilities, box = restore_part(logits.array, (z, y, x), packed.record.grid)
+    return most_probable(on_whole_grid(probabilities, box, packed.record.grid.original_shape))
 
 
 def _in_words(known: dict[str, Any]) -> str:

@@ -17,6 +17,16 @@ from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, S
 from autolv.schema.phantom import PhantomTruth
 from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
 from autolv.schema.preprocessed import Grid, PreprocessedCase
+from autolv.schema.readout import (
+    Method,
+    Orientation,
+    Quantity,
+    Readout,
+    ReadoutStatus,
+    ReadoutSummary,
+    Segment,
+    SliceArea,
+)
 from autolv.schema.record import Record, from_json, read_record, write_record
 from autolv.schema.results import (
     Agreement,
@@ -179,6 +189,37 @@ def examples() -> Iterator[Record]:
         best=1, winner="2d_unet_tuned", conclusion="it is better", minutes=100.0,
         verdict=Verdict(folds=(0, 3), minutes_per_fold=5.0, cases=2, patients=1, dice_before=0.8, dice=0.9,
                         difference=0.1, interval=(NAN, NAN)),
+    )  # fmt: skip
+    yield readout()
+    yield ReadoutSummary(cases=(ReadoutStatus(case="a", file="a.json"),), versions={"autolv": "0.1.0"})
+
+
+def readout() -> Readout:
+    thickness, unknown = Quantity(value=8.5, unit="mm"), Quantity(value=None, unit="mm", reason="an open ring")
+    return Readout(
+        case="a", patient="p", group="NOR", sources=("a_ED.nii.gz", "a_ES.nii.gz"), ed_frame=1, es_frame=12,
+        method=Method(
+            basal_rule="as_segmented", papillary_rule="in_cavity", density_g_per_ml=1.05, bsa_formula="mosteller",
+            slice_distance_mm=10.0, slice_distance_rule="header", pixel_mm=(1.5, 1.5), phases_rule="given", time_rule="none",
+        ),
+        quantities={"lv_edv_ml": Quantity(value=150.0, unit="ml", convention="slice summation"), "bsa_m2": unknown},
+        slices=(
+            SliceArea(
+                phase="ED", index=0, from_base=0, level="base", lv_cavity_mm2=1500.0, lv_myocardium_mm2=NAN,
+                rv_cavity_mm2=900.0, ring_percent=75.0, counted_percent=100.0,
+            ),
+        ),
+        orientation=Orientation(
+            base_first=True, septum_degrees=170.0, anterior_insertion_degrees=120.0, inferior_insertion_degrees=220.0,
+            turn=-1, turn_rule="affine",
+        ),
+        segments=(
+            Segment(
+                number=1, name="basal anterior", ed_mm=thickness, es_mm=thickness, thickening_percent=unknown,
+                ed_max_mm=thickness, es_max_mm=thickness,
+            ),
+        ),
+        regional_reason="",
     )  # fmt: skip
 
 
