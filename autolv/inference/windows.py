@@ -29,12 +29,12 @@ from autolv.inference.locate import (
 )
 from autolv.ops.crop import whole_box
 from autolv.ops.tiling import gaussian_window, window_starts
+from autolv.preprocessing.inverse import CERTAIN
 from autolv.runtime.device import autocast, memory_format
 from autolv.schema.plan import Network
 from autolv.schema.preprocessed import Box
 
 _PAD_VALUE = 0.0  # the image's mean after normalisation; training fills the outside of the image with the same
-_CERTAIN = 20.0  # a logit of the background that leaves the others less than a millionth
 _OVERLAP = 0.5  # the distance between windows, as a fraction of the window
 _DEVICE_BATCH = {2: 64, 3: 4}  # windows per pass on an accelerator, for 2D and 3D networks
 
@@ -137,7 +137,7 @@ class SlidingWindows:
         stray = apart_from_heart(labels)
         if stray.any():
             where = torch.from_numpy(stray).to(logits.device)
-            logits[0, where], logits[1:, where] = _CERTAIN, 0.0
+            logits[0, where], logits[1:, where] = CERTAIN, 0.0
             labels[stray] = 0
         if reaches_border(labels, (y, x), stack.shape[-2:]):
             return None

@@ -13,7 +13,7 @@ from autolv.ops.resample import along_axes, linear_window, resample_labels
 from autolv.schema.preprocessed import Box, Grid
 
 F = TypeVar("F", bound=np.floating)
-_CERTAIN = 20.0  # the logit of a background beside which the others, of logit 0, are less probable than 1e-8
+CERTAIN = 20.0  # the logit of a background beside which the others, of logit 0, are less probable than 1e-8
 
 
 def restore_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
@@ -99,7 +99,7 @@ def _with_surroundings(
     if all((side.start, side.stop) == have for side, have in zip(wanted, box, strict=True)):
         return logits
     result = np.zeros((len(logits), *(side.stop - side.start for side in wanted)), dtype=np.float32)
-    result[0] = _CERTAIN
+    result[0] = CERTAIN
     shared = [(max(side.start, start), min(side.stop, stop)) for side, (start, stop) in zip(wanted, box, strict=True)]
     to = tuple(slice(low - side.start, high - side.start) for (low, high), side in zip(shared, wanted, strict=True))
     of = tuple(slice(low - start, high - start) for (low, high), (start, _) in zip(shared, box, strict=True))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.geometry import Spacing
-from autolv.readout.masks import Floats, Mask, Masks, along_rays, centre_of, full_circle, reach_mm
+from autolv.readout.masks import Floats, Mask, Masks, begins_beyond, centre_of
 
 RING = 0.5  # of all directions, what the rule is called after
 _RAYS = 120
@@ -56,14 +56,7 @@ def ring_share(cavity: Mask, wall: Mask | None, pixel_mm: tuple[float, float]) -
     """
     if wall is None or not cavity.any():
         return math.nan
-    step = 0.5 * min(pixel_mm)
-    radii = np.arange(0.0, reach_mm(cavity, pixel_mm) + _TOUCHING_MM + step, step)
-    angles, centre = full_circle(_RAYS), centre_of(cavity)
-    inside = along_rays(cavity, centre, angles, radii, pixel_mm) > 0
-    muscle = along_rays(wall, centre, angles, radii, pixel_mm) > 0
-    last = np.where(inside.any(axis=1), inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1), 0)  # (angles,)
-    beyond = radii[None, :] - radii[last][:, None]
-    return float((muscle & (beyond > 0) & (beyond <= _TOUCHING_MM)).any(axis=1).mean())
+    return float(begins_beyond(cavity, wall, centre_of(cavity), _RAYS, _TOUCHING_MM, pixel_mm).mean())
 
 
 def ring_rule(masks: Masks, ring: Floats, *, base_first: bool) -> Mask:

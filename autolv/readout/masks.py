@@ -67,6 +67,21 @@ def along_rays(
     return map_coordinates(image, np.stack([y, x]), np.float64, order=order, mode="constant", cval=0.0)
 
 
+def begins_beyond(inner: Mask, outer: Mask, centre: tuple[float, float], rays: int, reach: float,
+                  pixel_mm: tuple[float, float]) -> Mask:  # fmt: skip
+    """Return along which of the ``rays`` from ``centre`` ``outer`` lies within ``reach`` mm beyond ``inner``'s last point.
+
+    Masks are (y, x); the result has shape (rays,).
+    """
+    step, angles = 0.5 * min(pixel_mm), full_circle(rays)
+    radii = np.arange(0.0, reach_mm(inner, pixel_mm) + reach + step, step)
+    inside = along_rays(inner, centre, angles, radii, pixel_mm) > 0
+    sought = along_rays(outer, centre, angles, radii, pixel_mm) > 0
+    last = np.where(inside.any(axis=1), inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1), 0)  # (rays,)
+    beyond = radii[None, :] - radii[last][:, None]
+    return np.asarray((sought & (beyond > 0) & (beyond <= reach)).any(axis=1))
+
+
 def full_circle(rays: int) -> Floats:
     """Return the angles of ``rays`` rays, evenly over 0 to 2 pi."""
     return np.arange(rays, dtype=np.float64) * (2 * math.pi / rays)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.geometry import Geometry
-from autolv.readout.masks import Floats, Mask, Masks, along_rays, centre_of, full_circle, reach_mm
+from autolv.readout.masks import Floats, Mask, Masks, begins_beyond, centre_of
 from autolv.schema.readout import Flag, Orientation
 
 Turn = Literal[1, -1]
@@ -33,7 +33,8 @@ def insertions(masks: Masks, index: int, pixel_mm: tuple[float, float]) -> tuple
     """
     if masks.rv is None or not masks.rv[index].any() or not masks.cavity[index].any():
         return None
-    touching = _contact(masks.lv[index], masks.rv[index], centre_of(masks.cavity[index]), pixel_mm)
+    centre = centre_of(masks.cavity[index])
+    touching = begins_beyond(masks.lv[index], masks.rv[index], centre, _RAYS, _TOUCHING_MM, pixel_mm)
     arc = _longest_arc(_bridged(touching))
     if arc is None or not _ARC_DEGREES[0] <= arc[1] - arc[0] <= _ARC_DEGREES[1]:
         return None
@@ -111,18 +112,6 @@ def circular_mean_degrees(angles: list[float]) -> float:
     """Return the mean direction of angles in degrees, in 0 to 360."""
     mean = math.degrees(float(np.angle(np.exp(1j * np.radians(angles)).mean()))) % 360.0
     return mean % 360.0  # a tiny negative angle has become 360
-
-
-def _contact(lv: Mask, rv: Mask, centre: tuple[float, float], pixel_mm: tuple[float, float]) -> Mask:
-    """Return along which of the rays the right ventricle begins within reach of the left one's outer border."""
-    step = 0.5 * min(pixel_mm)
-    radii = np.arange(0.0, reach_mm(lv, pixel_mm) + _TOUCHING_MM + step, step)
-    angles = full_circle(_RAYS)
-    inside = along_rays(lv, centre, angles, radii, pixel_mm) > 0
-    right = along_rays(rv, centre, angles, radii, pixel_mm) > 0
-    last = np.where(inside.any(axis=1), inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1), 0)
-    beyond = radii[None, :] - radii[last][:, None]
-    return np.asarray((right & (beyond > 0) & (beyond <= _TOUCHING_MM)).any(axis=1))
 
 
 def _bridged(touching: Mask) -> Mask:
