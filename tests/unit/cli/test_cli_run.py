@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +146,15 @@ def test_running_twice_tells_once(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     run(parser(), [], work)
     assert capsys.readouterr().err == "once\n"
+
+
+@pytest.mark.parametrize(("told", "said"), [({}, "at the end"), ({"TORCHELASTIC_RUN_ID": "x"}, "")])
+def test_one_of_several_processes_ends_at_once_with_its_status(told: dict[str, str], said: str) -> None:
+    code = (
+        "import atexit, sys; from autolv.cli.run import end_of_one_of_several as end;"
+        "atexit.register(print, 'at the end'); print('done', file=sys.stderr, end=''); sys.exit(end(3))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | told, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr, done.stdout.strip()) == (3, "done", said)
