@@ -1,4 +1,4 @@
-"""Intensities to mean 0 and standard deviation 1, with the numbers that undo it."""
+"""Intensities to a mean of 0 and a standard deviation of 1, with the numbers that undo it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PERCENTILES = (0.5, 99.5)  # Isensee 2021, supplement: the clipping range of in
 
 
 class Normalised(NamedTuple):
-    """An array with mean 0 and sd 1, and what was done: clipped to ``clip`` (or not), then (value - mean) / sd."""
+    """A normalised array, and what was done: clipped to ``clip`` (or not), then (value - mean) / sd."""
 
     array: NDArray[np.float32]
     clip: tuple[float, float] | None
@@ -24,15 +24,32 @@ def zscore(array: NDArray[np.floating]) -> Normalised:
     return _standardise(array, None)
 
 
+def central_zscore(array: NDArray[np.floating], pixel_mm: tuple[float, float], side_mm: float) -> Normalised:
+    """Return ``array`` (z, y, x) less the mean, over the standard deviation, of the square of ``side_mm`` about its centre.
+
+    Where the field is narrower than that, all of it counts. What lies further out (air, arms, a wider field) changes nothing.
+    """
+    middle = array
+    for axis, mm in zip((1, 2), pixel_mm, strict=True):
+        size = array.shape[axis]
+        width = min(size, max(1, round(side_mm / mm)))
+        middle = np.take(middle, np.arange(width) + (size - width) // 2, axis=axis)
+    return _standardise(array, None, middle)
+
+
 def percentile_zscore(array: NDArray[np.floating]) -> Normalised:
     """Return ``zscore`` of ``array`` clipped to its own 0.5th and 99.5th percentiles."""
     low, high = (float(v) for v in np.percentile(array, _PERCENTILES))
     return _standardise(np.clip(array, low, high), (low, high))
 
 
-def _standardise(array: NDArray[np.floating], clip: tuple[float, float] | None) -> Normalised:
-    mean = float(array.mean(dtype=np.float64))
-    sd = float(array.std(dtype=np.float64))
+def _standardise(
+    array: NDArray[np.floating], clip: tuple[float, float] | None, measured: NDArray[np.floating] | None = None
+) -> Normalised:
+    """Return ``array`` scaled by the mean and standard deviation of ``measured`` (``None``: its own)."""
+    measured = array if measured is None else measured
+    mean = float(measured.mean(dtype=np.float64))
+    sd = float(measured.std(dtype=np.float64))
     # float32 rounding alone gives a constant of 1000 an sd of up to 1e-4; dividing by that would invent an image
     if not sd > 1e-6 * max(1.0, abs(mean)):
         sd = 1.0

@@ -103,7 +103,7 @@ def plan_preprocessing(fingerprint: Fingerprint) -> tuple[Preprocessing, dict[st
     block = Preprocessing(
         in_plane_spacing_mm=(spacing, spacing),
         slice_spacing_mm=slices,
-        normalisation="zscore",
+        normalisation="central_zscore",
         image_order=3,
         label_order=1,
         crop_to_nonzero=True,
@@ -119,7 +119,10 @@ def plan_preprocessing(fingerprint: Fingerprint) -> tuple[Preprocessing, dict[st
             if slices is None
             else f"{thick} (no more than {rules.ANISOTROPIC:g}): the median (Isensee 2021)"
         ),
-        "preprocessing.normalisation": "each image's own mean and standard deviation: MR has no units (Isensee 2021)",
+        "preprocessing.normalisation": (
+            "MR has no units: each image's own mean and standard deviation (Isensee 2021), of the 160 mm about the field's "
+            "centre, so that a wider field with more air looks the same"
+        ),
         "preprocessing.image_order": "cubic splines (Isensee 2021)",
         "preprocessing.label_order": "linear per structure, then the largest: smoother than nearest (Isensee 2021)",
         "preprocessing.crop_to_nonzero": "margins without signal cost time and carry nothing (Isensee 2021)",

@@ -20,13 +20,13 @@ class Preprocessing(Record):
     """The only block on which the preprocessed cache depends.
 
     ``in_plane_spacing_mm`` is (y, x). ``slice_spacing_mm`` ``None`` keeps each stack's own slices. ``normalisation``:
-    ``zscore`` takes each volume's own mean and standard deviation; ``percentile_zscore`` clips to its 0.5th and 99.5th
-    percentiles first. Orders are spline orders (3 cubic, 1 linear).
+    ``zscore`` takes each volume's own mean and standard deviation; ``central_zscore`` those of its central 160 mm in-plane;
+    ``percentile_zscore`` clips to the volume's 0.5th and 99.5th percentiles first. Orders are spline orders (3 cubic, 1 linear).
     """
 
     in_plane_spacing_mm: tuple[float, float]
     slice_spacing_mm: float | None
-    normalisation: Literal["zscore", "percentile_zscore"]
+    normalisation: Literal["zscore", "central_zscore", "percentile_zscore"]
     image_order: Literal[1, 3]
     label_order: Literal[0, 1]
     crop_to_nonzero: bool

@@ -17,9 +17,11 @@ from autolv.augmentation import apply, draw, oversize
 from autolv.core.errors import TrainingError
 from autolv.schema.plan import Network, Training
 from autolv.schema.preprocessed import Box
+from autolv.training.pool import Pool, Triple
 
 _MONITOR_SLICES = 36  # enough for a Dice that follows the training, at about one per cent of an epoch's time
 _MONITOR_VOLUMES = 4
+_PARTS = "image", "labels"
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples less their whole parts fill [0, 1) evenly, however many there are
 
 
@@ -112,6 +114,8 @@ class Sampler:
         else:
             items = [(c, -1) for c in range(len(cases))]
         self._items = items
+        on_cpu = self._cases[0].image.device.type == "cpu"
+        self._pools = None if on_cpu else tuple(Pool([getattr(c, part) for c in self._cases]) for part in _PARTS)
         self._order = lru_cache(maxsize=4)(self._order_of_pass)
 
     def __len__(self) -> int:
@@ -123,18 +127,15 @@ class Sampler:
         rng = np.random.default_rng([self._seed, 1, iteration])
         n = self._training.batch_size
         first, last = self._share
-        images, labels, drawn = [], [], []
+        places = []
         for index, position in enumerate(range(iteration * n, (iteration + 1) * n)):
             number, z = self._items[self._order(position // len(self._items))[position % len(self._items)]]
-            case = self._cases[number]
-            start = self._start(case, z, rng)
-            if not first <= index < last:
-                continue
-            images.append(gather_with_neighbours(case.image, start, self._gather_3d, self._beside))
-            labels.append(gather(case.labels, start, self._gather_3d))
-            drawn.append(case)
+            start = self._start(self._cases[number], z, rng)
+            if first <= index < last:
+                places.append((number, start))
+        drawn = [self._cases[number] for number, _ in places]
         dims = len(self._patch)
-        image_batch, label_batch = torch.stack(images), torch.stack(labels)  # (n, z, Y, X)
+        image_batch, label_batch = self._gathered(places)  # (n, z, Y, X)
         if dims == 2:
             label_batch = label_batch[:, 0]  # (n, Y, X); the image's z, its neighbouring slices, serves as its channels
         else:
@@ -148,8 +149,21 @@ class Sampler:
             known=known_classes(drawn),
         )
 
+    def _gathered(self, places: Sequence[tuple[int, Triple]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the windows of images, with their neighbouring slices, and of labels that begin at ``places``."""
+        size = self._gather_3d
+        if self._pools is None:
+            cases = [(self._cases[number], start) for number, start in places]
+            images = [gather_with_neighbours(case.image, start, size, self._beside) for case, start in cases]
+            return torch.stack(images), torch.stack([gather(case.labels, start, size) for case, start in cases])
+        numbers, starts = [number for number, _ in places], [start for _, start in places]
+        wider = [(z - self._beside, y, x) for z, y, x in starts]
+        images_of, labels_of = self._pools
+        deeper = (size[0] + 2 * self._beside, *size[1:])
+        return images_of.windows(numbers, wider, deeper), labels_of.windows(numbers, starts, size)
+
     @property
-    def _gather_3d(self) -> tuple[int, int, int]:
+    def _gather_3d(self) -> Triple:
         size = self._gather if len(self._gather) == 3 else (1, *self._gather)
         return size[0], size[1], size[2]
 
