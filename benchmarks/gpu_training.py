@@ -71,6 +71,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--channels-last", action="store_true")
     train.add_argument("--compile", action="store_true")
+    train.add_argument("--no-graphs", action="store_true", help="on a GPU, launch the parts of a step one by one")
     train.add_argument("--deterministic", action="store_true", help="the same bits again on a GPU; slower")
     train.add_argument("--part-mb", type=float, help="leave an unfinished state in parts of at most so many MB")
     speed = commands.add_parser("speed", help="seconds per iteration and how busy the device is")
@@ -129,6 +130,7 @@ def _train(args: argparse.Namespace) -> int:
             pack=hashlib.sha256(args.pack.read_bytes()).hexdigest()[:16],
             iterations=args.iterations or training.epochs * training.iterations_per_epoch, seed=args.seed,
             precision=args.precision, channels_last=args.channels_last, compiled=args.compile,
+            graphs=device.type == "cuda" and not args.no_graphs,
             deterministic=args.deterministic,
         )  # fmt: skip
         with deterministic(args.deterministic):

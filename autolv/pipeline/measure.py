@@ -21,12 +21,14 @@ from autolv.runtime.rates import matmul_rates
 from autolv.schema.record import Record, from_json
 from autolv.schema.results import Measured
 from autolv.schema.steps import RememberedTrial, TrialSetting, Way
+from autolv.training.graphed import EAGER_STEPS
 from autolv.training.loop import Loss, Pace, step, step_in_memory
 from autolv.training.sampler import Batch, Sampler, parts_of
 from autolv.training.state import TrainState, make_optimiser, make_scaler
-from autolv.training.trial import Forward, candidates, compiling, forward_of, run_trial
+from autolv.training.trial import Forward, candidates, compiling, forward_of, run_trial, take_of
 
 _log = logging.getLogger(__name__)
+_GRAPHED_AFTER = EAGER_STEPS + 1  # steps, the last of which records the graph
 _TIMED_STEPS = 9  # real iterations, data included, from which the pace is measured
 _STEPPING = 0.96  # of the time; the rest is the Dice that is watched, the picture and the state
 _EPOCH_S = 15.0  # shorter epochs than this are put together, so that a line is printed about as often
@@ -222,14 +224,16 @@ def _timing(
     )
     pace = Pace(
         device=device, precision=way.precision, channels_last=way.channels_last, forward=forward_of(network, way), total=1,
-        per_epoch=1, parts=parts, ranks=ranks or Alone(),
+        per_epoch=1, parts=parts, ranks=ranks or Alone(), take=take_of(way),
     )  # fmt: skip
     iterations, steps = [], []
+    for iteration in range(_GRAPHED_AFTER if way.graphs else 0):
+        (pace.take or step)(state, sampler.batch(iteration), loss, pace, training)
     for iteration in range(_TIMED_STEPS + 1):
         start = time.perf_counter()
         batch: Batch = sampler.batch(iteration)
         made = time.perf_counter()
-        step(state, batch, loss, pace, training)
+        (pace.take or step)(state, batch, loss, pace, training)
         free = time.perf_counter()  # for the next batch, while a GPU is still computing
         synchronise(device)
         done = time.perf_counter()
@@ -253,4 +257,5 @@ def pace_of(measured: Measured, network: torch.nn.Module, device: torch.device) 
         per_epoch=measured.iterations_per_epoch,
         parts=measured.parts,
         read_every=1 if device.type == "cpu" else _READ_EVERY,
+        take=take_of(measured.way),
     )

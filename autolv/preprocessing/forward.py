@@ -24,8 +24,8 @@ def preprocess_image(volume: Volume, block: Preprocessing) -> tuple[NDArray[np.f
 
     In-plane a spline of ``block.image_order`` is used. Along z, which is resampled only where ``block.slice_spacing_mm``
     is given, thick slices are repeated, not blended with their neighbours; thin ones are interpolated linearly.
-    Intensities are normalised over the voxels of the resampled crop that ``block.normalisation`` names. Raises ``DataError`` for a constant image
-    and for one with NaN or infinite voxels.
+    Intensities are normalised over the voxels of the resampled crop that ``block.normalisation`` names. Raises
+    ``DataError`` for a constant image and for one with NaN or infinite voxels.
     """
     if volume.is_cine:
         raise ValueError("expected one frame (z, y, x), got a cine; take volume.frame(i)")

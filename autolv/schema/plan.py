@@ -21,7 +21,8 @@ class Preprocessing(Record):
 
     ``in_plane_spacing_mm`` is (y, x). ``slice_spacing_mm`` ``None`` keeps each stack's own slices. ``normalisation``:
     ``zscore`` takes each volume's own mean and standard deviation; ``central_zscore`` those of its central 160 mm in-plane;
-    ``percentile_zscore`` clips to the volume's 0.5th and 99.5th percentiles first. Orders are spline orders (3 cubic, 1 linear).
+    ``percentile_zscore`` clips to the volume's 0.5th and 99.5th percentiles first. Orders are spline orders (3 cubic,
+    1 linear).
     """
 
     in_plane_spacing_mm: tuple[float, float]

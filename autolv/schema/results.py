@@ -15,7 +15,7 @@ class Measured(Record):
     """What was measured or decided on the machine when a run began, and is taken again when it resumes.
 
     ``parts``: in how many parts a batch went through the network at the end, more than one where memory ran out.
-    ``graphs``: compiled with CUDA graphs. ``remembered``: ``trial`` is of an earlier run on the same machine. ``step_gflops``
+    ``graphs``: with CUDA graphs. ``remembered``: ``trial`` is of an earlier run on the same machine. ``step_gflops``
     counts the convolutions of a step alone; ``matmul_gflops`` is the machine's rate by precision. ``data_share`` is the
     share of the training time that went into getting batches, known at the end. ``processes``: how many trained together,
     each on its share of every batch; ``step_gflops`` is then that of one.

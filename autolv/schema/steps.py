@@ -9,7 +9,7 @@ from autolv.schema.record import Record
 
 
 class Way(Record):
-    """One way to take steps. ``graphs``: compiled with CUDA graphs, which launch a step's kernels all at once."""
+    """One way to take steps. ``graphs``: as CUDA graphs, which launch all of a step's kernels at once."""
 
     precision: Literal["float32", "bfloat16", "float16"]
     channels_last: bool = False

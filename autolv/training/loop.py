@@ -24,6 +24,7 @@ _RUN_AWAY = 50.0  # Dice + cross-entropy begins below 3 and falls; logits that a
 
 # what the network gives, the labels, and which classes are annotated in each sample (None: all) -> one number
 Loss = Callable[[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor | None], torch.Tensor]
+Take = Callable[[TrainState, Batch, Loss, "Pace", Training], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Pace:
     ``forward`` is the network, compiled or not. A batch goes through it in ``parts``, whose gradients are added up, where
     it does not fit the memory in one. Losses are read together, every ``read_every`` iterations and at the end of an epoch:
     for one that is read the host has to wait until a GPU has computed it. ``ranks`` are the processes that share each batch.
+    ``take`` takes a step as ``step`` does, by other means; ``None``: ``step`` itself.
     """
 
     device: torch.device
@@ -44,6 +46,7 @@ class Pace:
     parts: int = 1
     read_every: int = 1
     ranks: Ranks = field(default_factory=Alone)
+    take: Take | None = None
 
 
 def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Training) -> torch.Tensor:
@@ -86,7 +89,7 @@ def step_in_memory(
     """
     while True:
         try:
-            return step(state, batch, loss, pace, training), pace
+            return (pace.take or step)(state, batch, loss, pace, training), pace
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

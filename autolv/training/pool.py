@@ -29,14 +29,15 @@ class Pool:
         where = torch.tensor([(number, *start) for number, start in zip(numbers, starts, strict=True)])
         if device.type == "cuda":
             where = where.pin_memory().to(device, non_blocking=True)
-        shapes, inside, index = self._shapes[where[:, 0]], None, 0
+        shapes = self._shapes[where[:, 0]]
+        inside = torch.ones((1, 1, 1, 1), dtype=torch.bool, device=device)
+        index = torch.zeros((1, 1, 1, 1), dtype=torch.int64, device=device)
         for axis, length in enumerate(size):
             places = where[:, 1 + axis, None] + torch.arange(length, device=device)  # (n, length)
             side = shapes[:, axis, None]
             view = [len(numbers), 1, 1, 1]
             view[1 + axis] = length
-            within = ((places >= 0) & (places < side)).view(view)
-            inside = within if inside is None else inside & within
+            inside = inside & ((places >= 0) & (places < side)).view(view)
             index = index * side[:, :, None, None] + places.clamp(min=0).minimum(side - 1).view(view)
         index = index + self._begins[where[:, 0]][:, None, None, None]
         values = self._flat[index]

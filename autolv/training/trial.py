@@ -14,26 +14,33 @@ import torch
 from autolv.runtime.device import memory_format, synchronise
 from autolv.schema.plan import Training
 from autolv.schema.steps import Way
-from autolv.training.loop import Loss, Pace, step
+from autolv.training.graphed import GraphedStep
+from autolv.training.loop import Loss, Pace, Take, step
 from autolv.training.sampler import Batch
 from autolv.training.state import TrainState, make_optimiser, make_scaler
 
 _log = logging.getLogger(__name__)
 _ROUNDS = 6
+_COMPILED_WARM_UP, _GRAPH_WARM_UP = 2, 5  # the last of which records the graph and runs it
 _COMPILE_PAYS_AFTER_S = 600.0  # compiling takes about a minute on two cores, less the second time; steps gain a sixth
 _WORTH = 0.95  # a way must save at least 5 % of the time against a plainer one
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 
 
-def compiled_forward(network: torch.nn.Module, *, graphs: bool = False) -> Forward:
-    """Return ``network`` compiled by torch (on its first call); with ``graphs`` its kernels run as CUDA graphs."""
-    return cast("Forward", torch.compile(network, mode="reduce-overhead" if graphs else None))
+def compiled_forward(network: torch.nn.Module) -> Forward:
+    """Return ``network`` compiled by torch (on its first call)."""
+    return cast("Forward", torch.compile(network))
 
 
 def forward_of(network: torch.nn.Module, way: Way) -> Forward:
     """Return ``network`` as it is called in ``way``."""
-    return compiled_forward(network, graphs=way.graphs) if way.compiled else cast("Forward", network)
+    return compiled_forward(network) if way.compiled else cast("Forward", network)
+
+
+def take_of(way: Way) -> Take | None:
+    """Return what takes steps in ``way`` by other means than ``step``, for one network; ``None``: ``step`` does."""
+    return GraphedStep() if way.graphs else None
 
 
 def candidates(device: torch.device, rates: Mapping[str, float], *, precision: str, layout: str) -> list[Way]:
@@ -74,13 +81,17 @@ def run_trial(
     """
     times = _eager_times(network, batch, loss, training, device, ways)
     best = _plainest_of_the_fastest(times)
+
+    def tried(more: list[Way]) -> dict[Way, float]:
+        found = {way: _try(network, batch, loss, training, device, way) for way in more}
+        return {way: seconds for way, seconds in found.items() if seconds is not None}
+
+    if device.type == "cuda" and len(batch.images) == training.batch_size:
+        # a host that is slow to launch hides what a precision or layout gains: only as graphs they show it
+        times |= tried([way.model_copy(update={"graphs": True}) for way in ways if way.precision != "float16"])
+        best = _plainest_of_the_fastest(times)
     if compile_mode != "off":
-        whole = len(batch.images) == training.batch_size
-        compiled: dict[Way, float] = {}
-        for way in _compiled_ways(best, device, whole=whole):
-            seconds = _try_compiled(network, batch, loss, training, device, way)
-            if seconds is not None:
-                compiled[way] = seconds
+        compiled = tried([best.model_copy(update={"compiled": True})])
         times |= compiled
         if compiled:
             best = _plainest_of_the_fastest(compiled if compile_mode == "on" else {best: times[best], **compiled})
@@ -94,15 +105,6 @@ def _plainest_of_the_fastest(times: Mapping[Way, float]) -> Way:
         if times[way] < _WORTH * times[best]:
             best = way
     return best
-
-
-def _compiled_ways(best: Way, device: torch.device, *, whole: bool) -> list[Way]:
-    """Return what ``best`` becomes compiled; with CUDA graphs too where a batch goes through the network as a ``whole``.
-
-    A graph overwrites the gradients that its last run left, so that those of several parts would not add up.
-    """
-    compiled = best.model_copy(update={"compiled": True})
-    return [compiled, compiled.model_copy(update={"graphs": True})] if device.type == "cuda" and whole else [compiled]
 
 
 def _eager_times(
@@ -131,11 +133,11 @@ def _stepper(
     )
     pace = Pace(
         device=device, precision=way.precision, channels_last=way.channels_last, forward=forward_of(trial, way), total=1,
-        per_epoch=1,
+        per_epoch=1, take=take_of(way),
     )  # fmt: skip
 
     def take() -> None:
-        step(state, batch, loss, pace, training)
+        (pace.take or step)(state, batch, loss, pace, training)
 
     return take
 
@@ -147,14 +149,15 @@ def _timed(take: Callable[[], None], device: torch.device) -> float:
     return time.perf_counter() - begin
 
 
-def _try_compiled(
+def _try(
     network: torch.nn.Module, batch: Batch, loss: Loss, training: Training, device: torch.device, way: Way
 ) -> float | None:
     try:
         take = _stepper(network, batch, loss, training, device, way)
-        take()
-        take()
+        for _ in range(_GRAPH_WARM_UP if way.graphs else _COMPILED_WARM_UP):
+            take()
         return min(_timed(take, device) for _ in range(_ROUNDS))
     except Exception as error:  # noqa: BLE001 - a missing compiler shows in many ways; eager always works
-        _log.warning("torch.compile does not work here (%s); going on without it.", type(error).__name__)
+        what = "torch.compile does" if way.compiled else "CUDA graphs do"
+        _log.warning("%s not work here (%s); going on without.", what, type(error).__name__)
         return None

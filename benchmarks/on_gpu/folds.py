@@ -31,7 +31,7 @@ from autolv.training.average import averaged_from, exchange
 from autolv.training.loop import Loss, Pace, fit
 from autolv.training.sampler import Sampler
 from autolv.training.state import TrainState, make_optimiser, make_scaler
-from autolv.training.trial import forward_of
+from autolv.training.trial import forward_of, take_of
 from on_gpu.packed import Pack, PackedCase, training_case
 from on_gpu.parts import join_file, split_file
 
@@ -50,13 +50,19 @@ class Settings:
     precision: str
     channels_last: bool
     compiled: bool
+    graphs: bool
     deterministic: bool
 
     @property
     def way(self) -> Way:
         """The way in which steps are taken."""
         return Way.model_validate(
-            {"precision": self.precision, "channels_last": self.channels_last, "compiled": self.compiled}
+            {
+                "precision": self.precision,
+                "channels_last": self.channels_last,
+                "compiled": self.compiled,
+                "graphs": self.graphs,
+            }
         )
 
 
@@ -183,7 +189,7 @@ def _train(
         device=device, precision=settings.precision, channels_last=settings.channels_last,
         forward=forward_of(network, settings.way), total=settings.iterations,
         per_epoch=max(1, min(settings.iterations, -(-len(sampler) // training.batch_size))),
-        read_every=1 if device.type == "cpu" else _READ_EVERY,
+        read_every=1 if device.type == "cpu" else _READ_EVERY, take=take_of(settings.way),
     )  # fmt: skip
     saved = time.monotonic()
 

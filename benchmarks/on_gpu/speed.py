@@ -15,7 +15,7 @@ from autolv.schema.steps import Way
 from autolv.training.loop import Pace, fit
 from autolv.training.sampler import Sampler, TrainingCase
 from autolv.training.state import TrainState, make_optimiser, make_scaler
-from autolv.training.trial import forward_of, run_trial
+from autolv.training.trial import forward_of, run_trial, take_of
 from on_gpu.folds import fresh_network, loss_of
 
 _READ_EVERY = 32
@@ -51,14 +51,14 @@ def measure_speed(
     state = TrainState(
         network=built, optimiser=make_optimiser(built, training), scaler=make_scaler(device, way.precision)
     )
-    forward = forward_of(built, way)
+    forward, take = forward_of(built, way), take_of(way)
 
     def go_on(more: int) -> None:
         """Take so many iterations more, as one epoch of the loop that trains folds."""
         pace = Pace(
             device=device, precision=way.precision, channels_last=way.channels_last, forward=forward,
             total=state.iteration + more, per_epoch=state.iteration + more,
-            read_every=1 if device.type == "cpu" else _READ_EVERY,
+            read_every=1 if device.type == "cpu" else _READ_EVERY, take=take,
         )  # fmt: skip
         fit(
             state, batch_of=sampler.batch, loss=loss, pace=pace, training=training, monitor=dict,
