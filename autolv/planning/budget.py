@@ -21,6 +21,10 @@ DATASET_SHARE = 0.05  # of the training slices or volumes, to which a batch grow
 LARGEST_SHARE = 0.1  # for memory that width does not use; the later plans of Isensee 2024 have no limit at all
 SLICES_AT_16 = 12_000  # slices to train on for a first stage of 16 channels: eight passes over four fifths of ACDC
 FEWEST_STEPS = 250
+BRIEF_BATCH = {
+    2: 32,
+    3: 4,
+}  # on CUDA in a short time: 41 s of an H100 per fold were enough for ACDC (docs/benchmarks.md)
 SHORT_RUN_STEPS = 1000  # below this many, half the batch and twice the steps learn more (measured on phantoms)
 DEFAULT_STEPS = 25_000  # without a time budget, where the device is fast enough
 CPU_FLOPS_PER_CORE = 60e9  # float32 training; between 45e9 and 100e9 on two server processors
@@ -153,8 +157,13 @@ def size(network: Network, batch: int, work: Workload, compute: Compute) -> Sizi
 def _grown(sizing: Sizing, wide: Sequence[Network], work: Workload, compute: Compute) -> Sizing:
     """Return the sizing that uses the memory left: first by its batch, to 5 % of the data, then by width, then batch.
 
-    A network too wide to be worth it within the steps of a run without a time budget is not taken.
+    A network too wide to be worth it within the steps of a run without a time budget is not taken. Where a budget is too
+    short for as many steps, more of them are worth more than large batches.
     """
+    brief = size(sizing.network, min(BRIEF_BATCH[sizing.network.dimensions], work.items), work, compute)
+    few = minutes(compute) * 60 < DEFAULT_STEPS * brief.seconds_per_step
+    if compute.time_budget_minutes is not None and few:
+        return _with_larger_batch(sizing, brief.batch, work, compute)
     sizing = _with_larger_batch(sizing, cited_batch(work), work, compute)
     if sizing.batch < cited_batch(work):
         return sizing

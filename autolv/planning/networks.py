@@ -92,7 +92,7 @@ def _wanted_patch(
     fingerprint: Fingerprint, compute: Compute, dimensions: int, target: rules.Target
 ) -> tuple[Ints, tuple[float, ...]]:
     """Return the patch before padding, in voxels, and the spacing that networks see."""
-    side, spacing = rules.in_plane_side(fingerprint, target, rules.heart_margin(compute.device)), target.in_plane_mm
+    side, spacing = rules.in_plane_side(fingerprint, target, rules.heart_margin(compute)), target.in_plane_mm
     if dimensions == 2:
         return (side, side), (spacing, spacing)
     slices, slice_spacing = rules.patch_slices(fingerprint, target), rules.target_slice_spacing_mm(fingerprint, target)
@@ -220,7 +220,7 @@ _BLOCK_REASONS = {
 def _patch_reason(
     fingerprint: Fingerprint, compute: Compute, network: Network, target: rules.Target, *, shrunk: bool
 ) -> str:
-    margin = rules.heart_margin(compute.device)
+    margin = rules.heart_margin(compute)
     side, about_heart = rules.patch_side_mm(fingerprint, margin)
     field, area = rules.field_sides_mm(fingerprint)
     heart = rules.heart_extent_mm(fingerprint, (1, 2))

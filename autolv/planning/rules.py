@@ -10,7 +10,7 @@ import numpy as np
 
 from autolv.planning.fingerprint import whole_hearts
 from autolv.schema.fingerprint import Fingerprint
-from autolv.schema.plan import Ints
+from autolv.schema.plan import Compute, Ints
 
 ANISOTROPIC = 3.0  # slices thicker than this many in-plane voxels are not interpolated: Isensee 2021
 HEART_MARGIN = 1.35  # a rotated heart's box is up to 1.41 times as wide, but hearts are rounder than their boxes
@@ -86,9 +86,9 @@ def field_sides_mm(fingerprint: Fingerprint) -> tuple[float, float]:
     return float(np.median([max(pair) for pair in sides])), float(np.median([y * x for y, x in sides]))
 
 
-def heart_margin(device: str) -> float:
-    """Return how many times as wide as the largest heart a patch is in-plane: tight where steps are slow."""
-    return HEART_MARGIN if device == "cuda" else TIGHT_MARGIN
+def heart_margin(compute: Compute) -> float:
+    """Return how many times as wide as the largest heart a patch is in-plane: tight where steps are slow or time is short."""
+    return HEART_MARGIN if compute.device == "cuda" and compute.time_budget_minutes is None else TIGHT_MARGIN
 
 
 def decoder_convolutions(device: str) -> int:

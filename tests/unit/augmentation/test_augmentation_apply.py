@@ -126,6 +126,7 @@ def test_nothing_is_read_from_the_device(preset: str, patch: tuple[int, ...]) ->
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("patch", [(24, 20), (3, 24, 20)])
 def test_the_host_does_not_wait_for_a_gpu_and_the_labels_are_those_of_the_cpu(patch: tuple[int, ...]) -> None:

@@ -133,6 +133,14 @@ def test_no_wide_network_where_the_steps_would_be_too_few_for_it() -> None:
     assert on_gpu(500.0, work=few, time_budget_minutes=1e6)[0] == 128
 
 
+def test_in_a_short_time_on_a_gpu_steps_are_worth_more_than_large_batches() -> None:
+    # 25 000 steps of 32 patches with 64 channels are the longest run that counts as short
+    brief = budget.size(FLAT[8], 32, WORK, compute(**GPU)).seconds_per_step * 25_000 / 60
+    assert on_gpu(500.0, time_budget_minutes=0.999 * brief) == (64, 32)
+    assert on_gpu(500.0, time_budget_minutes=1.001 * brief)[1] > 32
+    assert on_gpu(needs_gb(64, 20), time_budget_minutes=0.999 * brief) == (64, 20)
+
+
 def test_no_wide_network_where_the_time_is_too_short() -> None:
     wide = budget.size(FLAT[-1], 50, WORK, compute(**GPU))
     needed_minutes = budget.steps_needed(128, 50, 1) * wide.seconds_per_step / 60

@@ -90,7 +90,7 @@ def test_it_is_proposed_from_the_memory_that_16_channels_need(acdc_like: Fingerp
 
 
 def test_it_is_proposed_from_the_time_that_16_channels_need(acdc_like: Fingerprint) -> None:
-    least = size_at_width(acdc_like, on(), "unet", 3, 16, target=FINE)
+    least = size_at_width(acdc_like, on(minutes=1.0), "unet", 3, 16, target=FINE)
     minutes = budget.steps_needed(16, 2, 9) * least.seconds_per_step / 60
     assert "there are 72 GB and" in str(size_isotropic(acdc_like, on(minutes=0.99 * minutes)))
     sized = size_isotropic(acdc_like, on(minutes=1.01 * minutes))

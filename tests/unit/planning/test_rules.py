@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from autolv.planning import rules
+from autolv.schema.plan import Compute
 
 ACDC_SPACING = (10.0, 1.5625, 1.5625)
 
@@ -72,9 +73,19 @@ def test_the_patch_is_the_largest_heart_with_its_margin(make_fingerprint: Any) -
     assert about_heart
     # 202.5 mm at 1.5625 mm are 129.6 pixels
     assert rules.in_plane_side(make_fingerprint(heart_mm=(80.0, 140.0, 150.0))) == 130
-    tight, _ = rules.patch_side_mm(make_fingerprint(heart_mm=(80.0, 140.0, 150.0)), rules.heart_margin("cpu"))
+    tight, _ = rules.patch_side_mm(make_fingerprint(heart_mm=(80.0, 140.0, 150.0)), rules.TIGHT_MARGIN)
     assert tight == pytest.approx(150 * 1.15)
-    assert rules.heart_margin("cuda") == 1.35
+
+
+@pytest.mark.parametrize(
+    ("device", "minutes", "margin"),
+    [("cpu", None, 1.15), ("mps", 60.0, 1.15), ("cuda", 3.0, 1.15), ("cuda", None, 1.35)],
+)
+def test_patches_are_tight_where_steps_are_slow_or_time_is_short(
+    device: Any, minutes: float | None, margin: float
+) -> None:
+    compute = Compute(device=device, cores=2, memory_gb=8.0, time_budget_minutes=minutes)
+    assert rules.heart_margin(compute) == margin
 
 
 def test_a_heart_that_fills_the_field_gives_the_whole_field(make_fingerprint: Any) -> None:

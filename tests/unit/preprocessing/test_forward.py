@@ -97,6 +97,17 @@ def test_normalised_to_mean_zero_and_sd_one(normalisation):
     assert (grid.clip is None) == (normalisation == "zscore")
 
 
+def test_central_zscore_is_of_the_160_mm_about_the_centre():
+    image, grid = preprocess_image(a_volume(noise((5, 300, 260))), block(normalisation="central_zscore"))
+    sides = [round(160 / mm) for mm in grid.spacing_mm[1:]]
+    y, x = ((size - side) // 2 for size, side in zip(image.shape[1:], sides, strict=True))
+    middle = image[:, y : y + sides[0], x : x + sides[1]]
+    assert middle.shape[1] < image.shape[1] and middle.shape[2] < image.shape[2]
+    assert middle.mean() == pytest.approx(0, abs=1e-5)
+    assert middle.std() == pytest.approx(1, abs=1e-5)
+    assert grid.clip is None
+
+
 def test_intensity_scale_of_the_scanner_does_not_matter():
     first, _ = preprocess_image(a_volume(noise()), block())
     second, _ = preprocess_image(a_volume(noise() * 37.0), block())

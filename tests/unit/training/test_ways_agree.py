@@ -117,6 +117,7 @@ def test_ways_agree_on_a_gpu(block: Network, way: Way, monkeypatch: pytest.Monke
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
