@@ -193,7 +193,7 @@ def test_a_patch_shrinks_only_where_that_makes_it_fit(make_fingerprint: Any, cap
     )
     with caplog.at_level(logging.WARNING):
         roomy, tight, hopeless = (
-            make_plan(huge, on("cuda", memory_gb=gb)).configurations["3d_unet"] for gb in (24.0, 1.5, 0.5)
+            make_plan(huge, on("cuda", memory_gb=gb, minutes=None)).configurations["3d_unet"] for gb in (24.0, 1.5, 0.5)
         )
     assert roomy.network.patch == (192, 192, 192)  # 110 mm · 1.35 / 0.8 mm = 185.6 voxels
     assert math.prod(tight.network.patch) < math.prod(roomy.network.patch)
