@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -52,6 +53,11 @@ class Parameters:
     def rows(self, first: int, last: int) -> Parameters:
         """Return the rows from ``first`` up to, not including, ``last``."""
         return replace(self, **{field.name: getattr(self, field.name)[first:last] for field in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Parameters]) -> Parameters:
+        """Return the rows of all ``parts``, in order."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
     @classmethod
     def neutral(cls, n: int) -> Parameters:

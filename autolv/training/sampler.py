@@ -13,7 +13,7 @@ import torch
 from acvl_utils.cropping_and_padding.bounding_boxes import crop_and_pad_nd
 from numpy.typing import NDArray
 
-from autolv.augmentation import apply, draw, oversize
+from autolv.augmentation import Parameters, apply, draw, oversize
 from autolv.core.errors import TrainingError
 from autolv.schema.plan import Network, Training
 from autolv.schema.preprocessed import Box
@@ -22,6 +22,7 @@ from autolv.training.pool import Pool, Triple
 _MONITOR_SLICES = 36  # enough for a Dice that follows the training, at about one per cent of an epoch's time
 _MONITOR_VOLUMES = 4
 _PARTS = "image", "labels"
+_MOST_SAMPLES, _MOST_VOXELS = 256, 2**25  # of the windows that a GPU augments at once: 128 MB as float32
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples less their whole parts fill [0, 1) evenly, however many there are
 
 
@@ -116,6 +117,8 @@ class Sampler:
         self._items = items
         on_cpu = self._cases[0].image.device.type == "cpu"
         self._pools = None if on_cpu else tuple(Pool([getattr(c, part) for c in self._cases]) for part in _PARTS)
+        self._together = 1 if on_cpu else _made_together(training.batch_size, math.prod(self._gather))
+        self._made: tuple[int, list[Batch]] = (-1, [])  # the number of a group of iterations, and their batches
         self._order = lru_cache(maxsize=4)(self._order_of_pass)
 
     def __len__(self) -> int:
@@ -124,6 +127,31 @@ class Sampler:
 
     def batch(self, iteration: int) -> Batch:
         """Return the augmented batch of ``iteration`` (0-based), or the share of it; all that is random is drawn for all."""
+        group, member = divmod(iteration, self._together)
+        if self._made[0] != group:
+            self._made = group, self._make(range(group * self._together, (group + 1) * self._together))
+        return self._made[1][member]
+
+    def _make(self, iterations: Sequence[int]) -> list[Batch]:
+        """Return the batches of ``iterations``, all augmented at once: each sample as it would be by itself."""
+        drawn = [self._draw(iteration) for iteration in iterations]
+        images, labels = self._gathered([place for places, _ in drawn for place in places])  # (n, z, Y, X)
+        if len(self._patch) == 2:
+            labels = labels[:, 0]  # (n, Y, X); the image's z, its neighbouring slices, serves as its channels
+        else:
+            images = images[:, None]  # (n, 1, z, Y, X)
+        images, labels = apply(images, labels, Parameters.joined([rows for _, rows in drawn]), self._patch)
+        per_batch = self._share[1] - self._share[0]
+        pieces = zip(drawn, torch.split(images, per_batch), torch.split(labels.long(), per_batch), strict=True)
+        return [self._batch([self._cases[number] for number, _ in places], *pair) for (places, _), *pair in pieces]
+
+    @staticmethod
+    def _batch(cases: Sequence[TrainingCase], images: torch.Tensor, labels: torch.Tensor) -> Batch:
+        names = tuple(case.case for case in cases)
+        return Batch(images=images, labels=labels, cases=names, known=known_classes(cases))
+
+    def _draw(self, iteration: int) -> tuple[list[tuple[int, Triple]], Parameters]:
+        """Return the case and the start of each sample of the share of an iteration, and how it is augmented."""
         rng = np.random.default_rng([self._seed, 1, iteration])
         n = self._training.batch_size
         first, last = self._share
@@ -133,21 +161,8 @@ class Sampler:
             start = self._start(self._cases[number], z, rng)
             if first <= index < last:
                 places.append((number, start))
-        drawn = [self._cases[number] for number, _ in places]
-        dims = len(self._patch)
-        image_batch, label_batch = self._gathered(places)  # (n, z, Y, X)
-        if dims == 2:
-            label_batch = label_batch[:, 0]  # (n, Y, X); the image's z, its neighbouring slices, serves as its channels
-        else:
-            image_batch = image_batch[:, None]  # (n, 1, z, Y, X)
         parameters = draw(self._training.augmentation, n, rng, mirror=self._training.mirror)
-        image_batch, label_batch = apply(image_batch, label_batch, parameters.rows(first, last), self._patch)
-        return Batch(
-            images=image_batch,
-            labels=label_batch.long(),
-            cases=tuple(case.case for case in drawn),
-            known=known_classes(drawn),
-        )
+        return places, parameters.rows(first, last)
 
     def _gathered(self, places: Sequence[tuple[int, Triple]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the windows of images, with their neighbouring slices, and of labels that begin at ``places``."""
@@ -189,6 +204,11 @@ class Sampler:
             spare = slices - patch_z
             z = int(rng.integers(0, spare + 1)) if spare > 0 else -((-spare) // 2)
         return z, in_plane[0], in_plane[1]
+
+
+def _made_together(batch_size: int, voxels: int) -> int:
+    """Return how many batches are augmented at once on a GPU, whose host takes as long to launch one as to launch many."""
+    return max(1, min(_MOST_SAMPLES // batch_size, _MOST_VOXELS // (batch_size * voxels)))
 
 
 def never_annotated(cases: Sequence[TrainingCase]) -> tuple[int, ...]:

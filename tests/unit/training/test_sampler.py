@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from autolv.schema.plan import Network, Training
-from autolv.training.sampler import Batch, Sampler, TrainingCase, gather, monitor_patches, never_annotated, parts_of
+from autolv.training.pool import Pool
+from autolv.training.sampler import (
+    Batch,
+    Sampler,
+    TrainingCase,
+    _made_together,
+    gather,
+    monitor_patches,
+    never_annotated,
+    parts_of,
+)
 
 
 def _network(patch: tuple[int, ...]) -> Network:
@@ -188,3 +198,32 @@ def test_parts_of_a_batch_make_up_the_batch(parts: int, sizes: list[int]) -> Non
         assert torch.equal(torch.cat([getattr(part, name) for part in found]), getattr(batch, name))
     assert "".join(case for part in found for case in part.cases) == "abcde"
     assert all(part.known is None for part in parts_of(dataclasses.replace(batch, known=None), parts))
+
+
+@pytest.mark.parametrize(("patch", "neighbours"), [((16, 20), 0), ((16, 20), 1), ((4, 16, 20), 0)])
+@pytest.mark.parametrize("share", [(0, 1), (1, 2)])
+def test_batches_made_together_as_on_a_gpu_are_those_made_one_by_one(
+    patch: tuple[int, ...], neighbours: int, share: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [_case("a", (6, 60, 50), 1.0), _case("b", (4, 40, 70), 2.0), _partly("c", (True, False, True))]
+    rng = torch.Generator().manual_seed(1)
+    cases = [dataclasses.replace(c, image=torch.randn(c.image.shape, generator=rng)) for c in cases]
+    network = _network(patch).model_copy(update={"in_channels": 1 + 2 * neighbours})
+    plain, grouped = (
+        Sampler(cases, network, _training("vendor-robust", batch=3), seed=3, share=share) for _ in range(2)
+    )
+    grouped._pools = tuple(Pool([getattr(c, part) for c in cases]) for part in ("image", "labels"))
+    grouped._together = 4
+    for iteration in (0, 1, 2, 3, 4, 9, 2):  # a resumed run begins within a group
+        one, other = plain.batch(iteration), grouped.batch(iteration)
+        torch.testing.assert_close(other.images, one.images, rtol=1e-5, atol=1e-5)  # sums over rows group otherwise
+        assert torch.equal(other.labels, one.labels)
+        assert other.cases == one.cases
+        assert (other.known is None) == (one.known is None)
+        assert one.known is None or torch.equal(other.known, one.known)
+
+
+def test_no_more_is_made_together_than_fits() -> None:
+    assert _made_together(12, 172 * 172) == 21  # 256 / 12
+    assert _made_together(4, 20 * 301 * 301) == 4  # 2^25 / 7.2 million
+    assert _made_together(300, 400 * 400) == 1
