@@ -21,6 +21,8 @@ from autolv.training.state import TrainState, make_optimiser, make_scaler
 
 _log = logging.getLogger(__name__)
 _ROUNDS = 6
+_HOPELESS = 2.0  # times as long as the best: no more time is spent on it
+_PLAINLY_FASTER = 1.5  # at matrix products: float32 is then not tried, which would need twice the memory
 _COMPILED_WARM_UP, _GRAPH_WARM_UP = 2, 5  # the last of which records the graph and runs it
 _COMPILE_PAYS_AFTER_S = 600.0  # compiling takes about a minute on two cores, less the second time; steps gain a sixth
 _WORTH = 0.95  # a way must save at least 5 % of the time against a plainer one
@@ -48,13 +50,16 @@ def candidates(device: torch.device, rates: Mapping[str, float], *, precision: s
 
     A ``precision`` other than ``auto`` leaves one way, in plain layout unless ``layout`` names the other: nothing is
     measured, so that the same seed gives the same weights on the same machine, always. A precision in which the device
-    multiplies matrices more slowly than in float32 (``rates``) is not tried: a step could take minutes.
+    multiplies matrices more slowly than in float32 (``rates``) is not tried: a step could take minutes; nor is float32 where
+    bfloat16 is plainly faster.
     """
     if precision != "auto":
         return [Way.model_validate({"precision": precision, "channels_last": layout == "channels_last"})]
     layouts = {"contiguous": (False,), "channels_last": (True,)}.get(layout, (False, True))
     offered = ("float32",) if device.type == "mps" else ("float32", "bfloat16", "float16")
     worth = [p for p in offered if p == "float32" or rates.get(p, 0.0) > rates["float32"]]
+    if rates.get("bfloat16", 0.0) >= _PLAINLY_FASTER * rates["float32"] and "bfloat16" in worth:
+        worth.remove("float32")
     return [Way.model_validate({"precision": p, "channels_last": last}) for p in worth for last in layouts]
 
 
@@ -76,8 +81,8 @@ def run_trial(
     """Time real training steps each of the ``ways`` on a copy of ``network``; return the fastest way and all times.
 
     The times are seconds per step by the way's name. ``compile_mode``: ``off``, ``auto`` (compiled where that is faster)
-    or ``on``. The time of a way is its fastest of a few rounds, taken in turn, so that a machine that is busy for a
-    moment misleads less. Of ways that are about as fast the one that comes first is taken.
+    or ``on``. The time of a way is the fastest of a few steps, so that a machine that is busy for a moment misleads less.
+    Of ways that are about as fast the one that comes first is taken.
     """
     times = _eager_times(network, batch, loss, training, device, ways)
     best = _plainest_of_the_fastest(times)
@@ -110,15 +115,15 @@ def _plainest_of_the_fastest(times: Mapping[Way, float]) -> Way:
 def _eager_times(
     network: torch.nn.Module, batch: Batch, loss: Loss, training: Training, device: torch.device, ways: list[Way]
 ) -> dict[Way, float]:
-    times = dict.fromkeys(ways, math.inf)
-    steppers = {way: _stepper(network, batch, loss, training, device, way) for way in ways}
-    for stepper in steppers.values():
-        stepper()  # warm up
-    for _ in range(_ROUNDS):
-        for way in ways:
-            if times[way] > 2.0 * min(times.values()) and math.isfinite(times[way]):
-                continue  # hopeless: spend no more time on it
-            times[way] = min(times[way], _timed(steppers[way], device))
+    times: dict[Way, float] = {}
+    for way in ways:  # one after another: side by side they would need the memory of all
+        take = _stepper(network, batch, loss, training, device, way)
+        take()  # warm up
+        seconds = _timed(take, device)
+        if seconds <= _HOPELESS * min(times.values(), default=math.inf):
+            seconds = min(seconds, *(_timed(take, device) for _ in range(_ROUNDS - 1)))
+        times[way] = seconds
+        del take
     return times
 
 

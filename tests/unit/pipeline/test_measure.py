@@ -33,7 +33,7 @@ TRAINING = Training(
     weight_decay=0.0, momentum=0.9, warmup_fraction=0.0, schedule="cosine", gradient_clip=1.0, augmentation="none",
     mirror=False, heart_fraction=1.0, epochs=3, iterations_per_epoch=5, expected_memory_gb=0.1, expected_minutes=1.0,
 )  # fmt: skip
-RATES = {"float32": 100.0, "bfloat16": 200.0, "float16": 1.0}
+RATES = {"float32": 100.0, "bfloat16": 140.0, "float16": 1.0}
 
 
 def _job(steps: Path) -> FoldJob:
@@ -172,4 +172,4 @@ def test_the_rate_of_a_step_is_told_as_a_share_of_the_fastest_product(
     flops = 2 * 3 * 2 * (256 * 9 * 1 * 4 + 64 * 9 * 4 * 6 + 64 * 4 * 6 * 4 + 256 * 9 * 8 * 4 + 256 * 4 * 3)
     assert measured.step_gflops == pytest.approx(flops / 2e-6 / 1e9, abs=0.01) == pytest.approx(635.9, abs=0.1)
     assert measured.matmul_gflops == RATES and measured.matmul_share == pytest.approx(635.9 / 200.0, abs=0.001)
-    assert "636 GFLOP/s, 3.18 of this machine's matmul rate in bfloat16" in caplog.text
+    assert "636 GFLOP/s, 4.54 of this machine's matmul rate in bfloat16" in caplog.text
