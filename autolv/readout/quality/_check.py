@@ -14,6 +14,7 @@ from autolv.core.registry import Registry
 from autolv.readout.quality._heart import Heart, Plane
 from autolv.readout.quality._limits import Limits
 from autolv.schema.quality import Finding, Level
+from autolv.schema.readout import Readout
 
 # Three pixels of ACDC's coarsest grid (1.95 mm; 11.4 mm², 5.9 mm): more than the hand's and the grid's own roughness.
 TOLERANCE_MM2 = 12.0
@@ -33,6 +34,7 @@ class Example:
     limits: Limits | None = None
     images: Mapping[int, NDArray[np.float32]] | None = None
     whole_cycle: bool = False
+    readout: Readout | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

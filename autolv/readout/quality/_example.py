@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.readout.quality._check import Example
+from autolv.schema.readout import Method, Readout
 
 Labels = NDArray[np.uint8]
 CAVITY, WALL, RV = 1, 2, 3
@@ -88,3 +89,14 @@ def cycle(contractions: list[float]) -> Example:
 def beat(frames: int) -> list[float]:
     """Return the contraction at ``frames`` moments of a cycle."""
     return [(1 - math.cos(2 * math.pi * moment / frames)) / 2 for moment in range(frames)]
+
+
+def swapped_phases() -> Example:
+    """Return the healthy heart whose read-out takes end-systole for end-diastole."""
+    readout = Readout(
+        case="", patient="", sources=(), ed_frame=2, es_frame=1, quantities={},
+        method=Method(basal_rule="as_segmented", papillary_rule="in_cavity", density_g_per_ml=1.05, bsa_formula="mosteller",
+                      slice_distance_mm=SPACING_MM[0], slice_distance_rule="", pixel_mm=SPACING_MM[1:], phases_rule="",
+                      time_rule=""),
+    )  # fmt: skip
+    return Example(frames={1: healthy(), 2: healthy(1.0)}, spacing_mm=SPACING_MM, readout=readout)

@@ -82,7 +82,9 @@ def dent_mm(mask: Mask, pixel_mm: PixelMm) -> float:
     empty = ~mask[rim]
     y, x = (np.nonzero(empty)[axis] + rim[axis].start for axis in (0, 1))
     depth = np.full(empty.shape, -1.0)
-    inside = planes[:, :2] @ np.stack([y * pixel_mm[0], x * pixel_mm[1]]) + planes[:, 2:]  # (facets, pixels), <= 0 within
+    inside = (
+        planes[:, :2] @ np.stack([y * pixel_mm[0], x * pixel_mm[1]]) + planes[:, 2:]
+    )  # (facets, pixels), <= 0 within
     depth[empty] = -inside.max(axis=0)
     core = binary_erosion(depth >= 0, _SQUARE)
     return float(depth[core].max()) if core.any() else 0.0
@@ -95,7 +97,9 @@ def perimeter_mm(mask: Mask, pixel_mm: PixelMm) -> float:
     codes = np.bincount((a + np.uint8(2) * b + np.uint8(4) * c + np.uint8(8) * d).ravel(), minlength=16)
     slant = math.hypot(dy, dx) / 2
     one_or_three = int(codes[[1, 2, 4, 8, 7, 11, 13, 14]].sum())
-    return float(slant * (one_or_three + 2 * codes[[6, 9]].sum()) + dx * codes[[3, 12]].sum() + dy * codes[[5, 10]].sum())
+    return float(
+        slant * (one_or_three + 2 * codes[[6, 9]].sum()) + dx * codes[[3, 12]].sum() + dy * codes[[5, 10]].sum()
+    )
 
 
 def circularity(mask: Mask, pixel_mm: PixelMm) -> float:
