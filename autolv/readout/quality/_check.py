@@ -41,8 +41,8 @@ class Example:
 class Check:
     """One check. It finds something where its value lies above ``threshold`` (``below``: under it).
 
-    ``source`` tells where the rule and the threshold come from, ``meaning`` in one sentence what it looks for, ``example`` makes
-    a patient in whom it finds something. ``needs`` names the structures without which it is not made.
+    ``source`` tells where the rule and the threshold come from, ``meaning`` in one sentence what it looks for, ``example``
+    makes a patient in whom it finds something. ``needs`` names the structures without which it is not made.
     """
 
     name: str
@@ -105,12 +105,12 @@ def by_slice(
 def at(heart: Heart, frame: int, index: int) -> str:
     """Return in words which slice it is, and in which frame where there are several."""
     words = f"slice {index + 1} of {heart.slices} (from the first in the file)"
-    return words + in_frame(heart, frame)
+    return f"{words}, frame {frame}" if len(heart.frames) > 1 else words
 
 
 def in_frame(heart: Heart, frame: int) -> str:
     """Return in words which frame it is, nothing where there is one only."""
-    return f" of frame {frame}" if len(heart.frames) > 1 else ""
+    return f" in frame {frame}" if len(heart.frames) > 1 else ""
 
 
 def _also(others: Sequence[int]) -> str:

@@ -56,6 +56,16 @@ class Plane:
         return self.lv | self.within_lv
 
     @cached_property
+    def whole_cavity(self) -> Mask:
+        """The cavity with all that it encloses."""
+        return self.cavity | self.within_cavity
+
+    @cached_property
+    def within_rv(self) -> Mask:
+        """What the RV cavity encloses."""
+        return enclosed(self.rv)
+
+    @cached_property
     def cavity_border_mm(self) -> float:
         """The length of the cavity's border, along pixel edges."""
         return border_mm(self.cavity, ~self.cavity, self.pixel_mm)
@@ -130,7 +140,7 @@ class Frame:
         """
         found: set[int] = set()
         planes = {plane.index: plane for plane in self.planes}
-        for order in self._from_base(base_first):
+        for order in self._from_base(base_first=base_first):
             found.add(order[0])
             first = planes[order[0]]
             half_open = first.open_mm > _HALF_OPEN * first.cavity_border_mm or not first.cavity.any()
@@ -138,7 +148,7 @@ class Frame:
                 found.update(order[1:2])
         return frozenset(found)
 
-    def _from_base(self, base_first: bool | None) -> list[list[int]]:
+    def _from_base(self, *, base_first: bool | None) -> list[list[int]]:
         order = [int(index) for index in self.lv_slices]
         if not order:
             return []

@@ -23,8 +23,8 @@ def judge(
     """Return the verdict on one patient's label maps, the gravest findings first.
 
     ``frames`` maps frames (from 1) to labels (z, y, x) with 0 and 1 + the position in ``structures``: end-diastole and
-    end-systole, one frame, or all of a cine (``whole_cycle``). ``readout`` gives its volumes and which frames are ED and ES, else
-    these are taken from the labels; ``limits`` what the model was trained on; ``images`` the frames' images. A check that
+    end-systole, one frame, or all of a cine (``whole_cycle``). ``readout`` gives its volumes and which frames are ED and
+    ES, else these are taken from the labels; ``limits`` what the model was trained on; ``images`` the frames' images. A check that
     lacks something it needs is among ``not_checked``. Raises ``ValueError`` without frames or LV cavity among the structures,
     and for labels of another shape than ``geometry``'s.
     """

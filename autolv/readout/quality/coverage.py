@@ -71,8 +71,8 @@ def _find_base_cut(check: Check, heart: Heart) -> Found:
     share = min(100 * float(frame.cavity_mm2[end] / frame.cavity_mm2.max()) for frame in frames)
     if not check.beyond(share):
         return []
-    message = (f"The LV cavity has not narrowed where the stack ends at the base (slice {end + 1} of {heart.slices}; at least "
-               f"{share:.0f} % of its largest area in every frame): the base may be cut off, and volumes too small")  # fmt: skip
+    message = (f"The LV cavity has not narrowed where the stack ends at the base (slice {end + 1} of {heart.slices}, with at "
+               f"least {share:.0f} % of its largest area in every frame): the base may be cut off")  # fmt: skip
     return [check.finding(message, value=share, slices=(end,))]
 
 
@@ -85,7 +85,7 @@ def _find_apex_cut(check: Check, heart: Heart) -> Found:
     if not check.beyond(share):
         return []
     message = (f"The left ventricle still has {share:.0f} % of its largest area where the stack ends at the apex "
-               f"({at(heart, heart.ed.number, end)}): the apex may be cut off, and volumes too small")  # fmt: skip
+               f"({at(heart, heart.ed.number, end)}): the apex may be cut off")  # fmt: skip
     return [check.finding(message, value=share, frame=heart.ed.number, slices=(end,))]
 
 
@@ -93,7 +93,7 @@ def _absent_example(structure: str) -> Callable[[], Example]:
     def change(labels: Labels) -> None:
         labels[labels == _CODES[structure]] = 0
 
-    return lambda: spoilt(change)
+    return lambda: spoilt(change, both=True)
 
 
 def _kept(first: int, stop: int) -> Example:
@@ -102,7 +102,8 @@ def _kept(first: int, stop: int) -> Example:
 
 
 def _few_example() -> Example:
-    frames = {1: healthy()[::2], 2: healthy(1.0)[::2]}
+    """Return the healthy heart with every other slice, and one more beyond the apex."""
+    frames = {1: healthy()[[0, 2, 4, 6, 8, 9]], 2: healthy(1.0)[[0, 2, 4, 6, 8, 9]]}
     return Example(frames=frames, spacing_mm=(2 * SPACING_MM[0], *SPACING_MM[1:]))
 
 
@@ -137,8 +138,8 @@ add(Check(
 ))  # fmt: skip
 add(Check(
     name="base_cut", level="review", threshold=98.0, unit="%", structure=LV_CAVITY,
-    source=f"a choice of this project: the LV narrows towards the valve plane; {_REFERENCE} of 17 of 100 patients do not, whose "
-           "stacks begin with the ventricle",
+    source=f"a choice of this project: the LV narrows towards the valve plane; in {_REFERENCE} of 17 of 100 patients it does "
+           "not, whose stacks begin with the ventricle",
     meaning="The stack ends at the base before the LV cavity has narrowed in any frame.", find=_find_base_cut,
     example=lambda: _kept(1, 10),
 ))  # fmt: skip

@@ -28,7 +28,7 @@ def _find_rough(check: Check, heart: Heart) -> Found:
     rough = 100 * float(np.sqrt(np.mean(apart**2))) / extremes(fit).edv_ml
     if not check.beyond(rough):
         return []
-    message = f"The LV's volume jumps from frame to frame: about a smooth curve by {rough:.1f} % of the end-diastolic volume (RMS)"
+    message = f"The LV's volume scatters about a smooth curve by {rough:.1f} % of the end-diastolic volume (RMS)"
     return [check.finding(message, value=rough)]
 
 

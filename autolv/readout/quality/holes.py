@@ -23,7 +23,7 @@ def _lv_holes_mm2(plane: Plane) -> float:
 
 
 def _rv_holes_mm2(plane: Plane) -> float:
-    return int(np.count_nonzero(enclosed(plane.rv))) * plane.pixel_mm2
+    return int(np.count_nonzero(plane.within_rv)) * plane.pixel_mm2
 
 
 def _wall_holes_mm2(plane: Plane) -> float:
@@ -48,7 +48,7 @@ def _rv_wall_gap_mm2(plane: Plane) -> float:
         return 0.0
     between = enclosed(plane.lv | plane.rv)
     if between.any():
-        between &= ~plane.within_lv & ~enclosed(plane.rv)
+        between &= ~plane.within_lv & ~plane.within_rv
     return int(np.count_nonzero(between)) * plane.pixel_mm2
 
 

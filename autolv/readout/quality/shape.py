@@ -39,7 +39,7 @@ def _rv_around_lv(labels: Labels) -> None:
     plane = labels[MIDDLE]
     plane[plane == RV] = 0
     outside = disc(0.0, 0.0, _OUTER + 15.0) & (plane == 0)
-    plane[outside & ~block((-60.0, 60.0), (12.0, 60.0))] = RV
+    plane[outside & ~block((-60.0, 60.0), (22.0, 60.0))] = RV
 
 
 def _slit(labels: Labels) -> None:
@@ -51,8 +51,8 @@ def _slit(labels: Labels) -> None:
 def _flat(labels: Labels) -> None:
     plane = labels[MIDDLE]
     plane[np.isin(plane, (CAVITY, WALL))] = 0
-    plane[block((-12.0, 12.0), (-_OUTER, 50.0)) & (plane == 0)] = WALL
-    plane[block((-6.0, 6.0), (-_OUTER + 8.0, 42.0))] = CAVITY
+    plane[block((-12.0, 12.0), (-40.0, 40.0)) & (plane == 0)] = WALL
+    plane[block((-6.0, 6.0), (-32.0, 32.0))] = CAVITY
 
 
 _OUTER = outer_mm(MIDDLE)
@@ -60,13 +60,13 @@ _OUTER = outer_mm(MIDDLE)
 add(Check(
     name="lv_dent", level="review", threshold=4.0, unit="mm", structure=LV_CAVITY, source=PAINCHAUD,
     meaning="The LV cavity's outline is dented, more than a papillary muscle does.",
-    find=by_slice(lambda plane: dent_mm(plane.cavity, plane.pixel_mm), _dented("LV cavity"), basal=False),
+    find=by_slice(lambda plane: dent_mm(plane.whole_cavity, plane.pixel_mm), _dented("LV cavity"), basal=False),
     example=lambda: painted(block((-6.0, 6.0), (8.0, 40.0)), WALL, over=(CAVITY,)),
 ))  # fmt: skip
 add(Check(
     name="rv_dent", level="review", threshold=30.0, unit="mm", structure=RV_CAVITY, source=PAINCHAUD,
     meaning="The RV cavity reaches further around the LV than a crescent does.", needs=(RV_CAVITY,),
-    find=by_slice(lambda plane: dent_mm(plane.rv, plane.pixel_mm), _dented("RV cavity")),
+    find=by_slice(lambda plane: dent_mm(plane.rv | plane.within_rv, plane.pixel_mm), _dented("RV cavity")),
     example=lambda: spoilt(_rv_around_lv),
 ))  # fmt: skip
 add(Check(
@@ -75,7 +75,7 @@ add(Check(
     meaning="The myocardium's outer border is dented, which is convex in every reference mask.",
     needs=(LV_CAVITY, LV_MYOCARDIUM),
     find=by_slice(lambda plane: dent_mm(plane.whole_lv, plane.pixel_mm), _dented("myocardium's outer border"), basal=False),
-    example=lambda: painted(block((-7.5, 7.5), (_OUTER - 6.0, 60.0)), 0, over=(WALL,)),
+    example=lambda: painted(block((-7.5, 7.5), (_OUTER - 7.5, 60.0)), 0, over=(WALL,)),
 ))  # fmt: skip
 add(Check(
     name="lv_roundness", level="review", threshold=0.5, unit="", structure=LV_CAVITY, below=True,

@@ -39,7 +39,8 @@ def _find_shift(check: Check, heart: Heart) -> Found:
         shifted = _shifted(frame.lv_centres_mm[used], check.threshold)
         if shifted:
             row, apart = shifted[0]
-            message = f"The left ventricle in {at(heart, frame.number, int(slices[row]))} lies {apart:.0f} mm beside its neighbours"
+            where = at(heart, frame.number, int(slices[row]))
+            message = f"The left ventricle in {where} lies {apart:.0f} mm beside its neighbours"
             if len(shifted) > 1:
                 message += ", and further slices are shifted too"
             rows = sorted(row for row, _ in shifted)

@@ -81,7 +81,7 @@ def _find_intensity(which: int, words: str) -> Callable[[Check, Heart], Found]:
         if not check.beyond(beyond):
             return []
         message = (
-            f"{words} is {value:.2f} SD of the image, in the training images {low:.2f} to {high:.2f}: another scanner?"
+            f"{words} is {value:.2f} SD of the image, in the training images {low:.2f} to {high:.2f} (another scanner?)"
         )
         return [check.finding(message, value=beyond)]
 
@@ -104,10 +104,8 @@ def _painted(signal: Sequence[float]) -> Example:
 
 
 def _far_slices() -> Example:
-    return replace(
-        _painted((0.5, 1.0, 0.3, 1.0)),
-        limits=replace(_EXAMPLE_LIMITS, spacing_mm=((5.0, 6.0), *_EXAMPLE_LIMITS.spacing_mm[1:])),
-    )
+    limits = replace(_EXAMPLE_LIMITS, spacing_mm=((5.0, 6.0), *_EXAMPLE_LIMITS.spacing_mm[1:]))
+    return Example(frames={1: healthy(), 2: healthy(1.0)}, spacing_mm=SPACING_MM, limits=limits)
 
 
 add(Check(
