@@ -51,8 +51,8 @@ def _slit(labels: Labels) -> None:
 def _flat(labels: Labels) -> None:
     plane = labels[MIDDLE]
     plane[np.isin(plane, (CAVITY, WALL))] = 0
-    plane[block((-12.0, 12.0), (-40.0, 40.0)) & (plane == 0)] = WALL
-    plane[block((-6.0, 6.0), (-32.0, 32.0))] = CAVITY
+    plane[block((-10.0, 10.0), (-40.0, 40.0))] = WALL
+    plane[block((-4.0, 4.0), (-32.0, 32.0))] = CAVITY
 
 
 _OUTER = outer_mm(MIDDLE)
