@@ -27,7 +27,7 @@ def disc(y_mm: float, x_mm: float, radius_mm: float) -> NDArray[np.bool_]:
     """Return the pixels (y, x) within ``radius_mm`` of a place given in mm from the LV's centre."""
     y = np.arange(_SHAPE[1])[:, None] * SPACING_MM[1] - _CENTRE_MM[0] - y_mm
     x = np.arange(_SHAPE[2])[None, :] * SPACING_MM[2] - _CENTRE_MM[1] - x_mm
-    return np.hypot(y, x) <= radius_mm
+    return np.asarray(np.hypot(y, x) <= radius_mm)
 
 
 def block(y_mm: tuple[float, float], x_mm: tuple[float, float]) -> NDArray[np.bool_]:

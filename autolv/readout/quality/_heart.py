@@ -121,7 +121,7 @@ class Frame:
     def lv_centres_mm(self) -> Floats:
         """The centroid (y, x) of cavity and wall in each of ``lv_slices``: shape (slices, 2)."""
         centres = [centre_of(self.masks.lv[index]) for index in self.lv_slices]
-        return np.array(centres).reshape(-1, 2) * np.array(self._pixel_mm)
+        return np.array(centres, dtype=np.float64).reshape(-1, 2) * np.asarray(self._pixel_mm, dtype=np.float64)
 
     @cached_property
     def cavity_ml(self) -> float:
@@ -155,7 +155,8 @@ class Frame:
         return [order, order[::-1]] if base_first is None else [order if base_first else order[::-1]]
 
     def _areas(self, mask: Mask) -> Floats:
-        return np.count_nonzero(mask, axis=(1, 2)) * (self._pixel_mm[0] * self._pixel_mm[1])
+        pixels = np.asarray(np.count_nonzero(mask, axis=(1, 2)), dtype=np.float64)
+        return pixels * (self._pixel_mm[0] * self._pixel_mm[1])
 
 
 class Heart:

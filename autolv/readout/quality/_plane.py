@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, binary_erosion, label
+from scipy.ndimage import binary_dilation, label
 from scipy.spatial import ConvexHull, QhullError
 
 from autolv.readout.masks import Mask
@@ -79,15 +79,14 @@ def dent_mm(mask: Mask, pixel_mm: PixelMm) -> float:
     except QhullError:  # all on one line
         return 0.0
     rim = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(first.min()), int(last.max()) + 1)
-    empty = ~mask[rim]
-    y, x = (np.nonzero(empty)[axis] + rim[axis].start for axis in (0, 1))
-    depth = np.full(empty.shape, -1.0)
-    inside = (
-        planes[:, :2] @ np.stack([y * pixel_mm[0], x * pixel_mm[1]]) + planes[:, 2:]
-    )  # (facets, pixels), <= 0 within
-    depth[empty] = -inside.max(axis=0)
-    core = binary_erosion(depth >= 0, _SQUARE)
-    return float(depth[core].max()) if core.any() else 0.0
+    far = np.argwhere(~around(mask)[rim])  # with none of the mask among them and their neighbours
+    if not far.size:
+        return 0.0
+    normals, places = planes[:, :2], (far + np.array([rim[0].start, rim[1].start])) * np.array(pixel_mm)
+    beyond = normals @ places.T + planes[:, 2:]  # (facets, pixels) in mm, negative within the hull
+    neighbours = np.abs(normals) @ np.array(pixel_mm)  # how much further out the outermost neighbour lies
+    within = (beyond + neighbours[:, None] <= 0).all(axis=0)
+    return float((-beyond.max(axis=0)[within]).max()) if within.any() else 0.0
 
 
 def perimeter_mm(mask: Mask, pixel_mm: PixelMm) -> float:

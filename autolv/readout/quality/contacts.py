@@ -87,8 +87,8 @@ add(Check(
 ))  # fmt: skip
 add(Check(
     name="open_base", level="review", threshold=100 * (1 - RING), unit="%", structure=LV_CAVITY,
-    meaning="The basal slice has a large cavity of which less than half is enclosed by myocardium.",
-    source="the share of ring from which a basal slice counts as ventricle in the basal rule ring50; ACDC's reference masks have "
-           "up to 15 % open", needs=(LV_CAVITY, LV_MYOCARDIUM),
+    meaning="The basal slice has a cavity as large as others, of which less than half is enclosed by myocardium.",
+    source="the share of ring from which a basal slice counts as ventricle in the basal rule ring50; ACDC's reference masks "
+           "have up to 15 % open", needs=(LV_CAVITY, LV_MYOCARDIUM),
     find=_find_open_base, example=lambda: spoilt(_without_lateral_wall),
 ))  # fmt: skip

@@ -30,7 +30,7 @@ def _find_absent(check: Check, heart: Heart) -> Found:
     return [
         check.finding(f"No {name} was found{in_frame(heart, frame.number)}", value=0.0, frame=frame.number)
         for frame in heart.frames
-        if check.beyond(np.count_nonzero(_mask(frame, check.structure)))
+        if check.beyond(float(np.count_nonzero(_mask(frame, check.structure))))
     ]
 
 

@@ -1,8 +1,8 @@
 """Volumes, ejection fractions and masses that no heart, or hardly one, has.
 
 The ranges are about a quarter wider than those of ACDC's 100 patients with and without disease: EDV 49 to 374 ml, EF 10 to
-82 %, RV EDV 47 to 295 ml, RV EF 2 to 86 %, ED mass 34 to 272 g, mass at end-systole up to 47 % (98th percentile 37 %) off that at
-end-diastole. They hold for adults.
+82 %, RV EDV 47 to 295 ml, RV EF 2 to 86 %, ED mass 34 to 272 g, mass at end-systole up to 47 % (98th percentile 37 %) off
+that at end-diastole. They hold for adults.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ add(Check(
     example=lambda: painted(block((-4.5, 4.5), (_INNER + 3.0, _OUTER - 3.0)), CAVITY, over=(WALL,)),
 ))  # fmt: skip
 add(Check(
-    name="rv_pieces", level="review", threshold=TOLERANCE_MM2, unit="mm²", structure=RV_CAVITY, source=_SOURCE,
+    name="rv_pieces", level="review", threshold=2 * TOLERANCE_MM2, unit="mm²", structure=RV_CAVITY, source=_SOURCE,
     meaning="The RV cavity is in several pieces within one slice: unusual, but near its base and apex it may be.",
     find=by_slice(lambda plane: pixels_apart(plane.rv) * plane.pixel_mm2, _words("RV cavity")), needs=(RV_CAVITY,),
     example=lambda: painted(block((26.0, 36.0), (-34.0, -26.0)), RV, over=(0,)),

@@ -23,8 +23,8 @@ def _find_swapped(check: Check, heart: Heart) -> Found:
         return []
     moved = [_NAMES[name] for name, code in codes.items() if swap.labels[name] != code]
     share = 100 * swap.enclosed
-    message = (f"Only {share:.0f} % of the LV cavity's border touches myocardium; with {' and '.join(moved)} exchanged it would "
-               f"be {100 * swap.enclosed_if_swapped:.0f} %: the labels look swapped")  # fmt: skip
+    message = (f"Only {share:.0f} % of the LV cavity's border touches myocardium; with {' and '.join(moved)} exchanged it "
+               f"would be {100 * swap.enclosed_if_swapped:.0f} %: the labels look swapped")  # fmt: skip
     return [check.finding(message, value=share if math.isfinite(share) else 0.0)]
 
 
