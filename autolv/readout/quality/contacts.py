@@ -16,9 +16,7 @@ from autolv.readout.quality._heart import Heart, Plane
 from autolv.readout.quality._plane import around, border_mm, distance_mm
 
 _SOURCE = f"{PAINCHAUD}; tolerance three coarse pixels, of which ACDC's reference masks need none below the base"
-_LARGE = (
-    0.5  # of the largest slice's cavity: what the valve plane leaves of a basal slice's ring is less than half of it
-)
+_LARGE = 0.8  # of the largest slice's cavity: what an oblique valve plane leaves of the basal slice is less
 
 
 def _rv_apart_mm(plane: Plane) -> float:
