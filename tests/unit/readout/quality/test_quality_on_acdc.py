@@ -31,7 +31,7 @@ def test_at_most_a_tenth_of_the_reference_masks_fail_and_most_pass(acdc_folder: 
     levels = [verdict.level for verdict in verdicts.values()]
     assert levels.count("fail") <= 0.1 * len(levels)
     assert levels.count("pass") >= 0.7 * len(levels)
-    # three breath-holds of this patient lie 2 to 3 cm beside their neighbours
+    # two slices of this patient lie 2 to 3 cm beside their neighbours, in both phases
     shifts = [f for f in verdicts["patient014"].findings if f.check == "slice_shift"]
     assert len(shifts) == 2
-    assert all(f.value > 20 and 1 in f.slices for f in shifts)
+    assert all(f.value > 20 and {1, 6} <= set(f.slices) for f in shifts)
