@@ -8,7 +8,7 @@ import numpy as np
 
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY
 from autolv.readout.masks import Mask
-from autolv.readout.quality._check import Check, Example, Found, add, at, in_frame
+from autolv.readout.quality._check import Check, Example, Found, add, at, in_frame, place
 from autolv.readout.quality._example import CAVITY, MIDDLE, RV, SPACING_MM, WALL, Labels, healthy, spoilt
 from autolv.readout.quality._heart import Frame, Heart
 
@@ -71,8 +71,10 @@ def _find_base_cut(check: Check, heart: Heart) -> Found:
     share = min(100 * float(frame.cavity_mm2[end] / frame.cavity_mm2.max()) for frame in frames)
     if not check.beyond(share):
         return []
-    message = (f"The LV cavity has not narrowed where the stack ends at the base (slice {end + 1} of {heart.slices}: "
-               f"least {share:.0f} % of its largest area in every frame): the base may be cut off")  # fmt: skip
+    message = (
+        f"The LV cavity has not narrowed where the stack ends at the base, in {place(heart, end)}: it has {share:.0f} % of its "
+        "largest area or more in every frame, and the base may be cut off"
+    )
     return [check.finding(message, value=share, slices=(end,))]
 
 
