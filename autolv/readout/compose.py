@@ -87,7 +87,7 @@ def read_out(
     _check(frames, geometry, rules, (ed_frame, es_frame), whole_cycle=whole_cycle, images=images)
     spacing_mm = geometry.spacing_mm
     masks = {number: masks_of(labels, structures) for number, labels in sorted(frames.items())}
-    papillary = _papillary(masks, images, rules)
+    papillary = _papillary(masks, images or {}) if rules.papillary_rule == "in_mass" else {}
     base_first = _base(masks)
     counted = {
         number: count_frame(
@@ -100,6 +100,8 @@ def read_out(
     step_ms = rr_ms.value / len(frames) if whole_cycle and rr_ms.value is not None else None
     cycle = cycle_of(counted, whole_cycle=whole_cycle, rule=rules.basal_rule, frame_time_ms=step_ms)
     phases = phases_of(counted, cycle, ed_frame, es_frame)
+    if not papillary and images is not None and phases.ed is not None:  # told, not counted
+        papillary = _papillary({phases.ed: masks[phases.ed]}, images)
     orientation, table, regional_reason, flags = _regional(masks, phases, geometry, structures, base_first=base_first)
     if cycle.curve is not None and cycle.fit is not None:
         flags = (*flags, *curve_flags(cycle.curve.volume_ml, cycle.fit, phases.ed_part, phases.es_part))
@@ -136,12 +138,8 @@ def _check(
         raise ValueError(f"papillary muscles are found in images, and frame {lacking[0]} has none")
 
 
-def _papillary(
-    masks: Mapping[int, Masks], images: Mapping[int, NDArray[np.generic]] | None, rules: Rules
-) -> dict[int, Mask]:
-    """Return the papillary muscles where they are needed: of all frames if they are counted as muscle, else of two at most."""
-    if images is None or (rules.papillary_rule == "in_cavity" and len(masks) > 2):
-        return {}
+def _papillary(masks: Mapping[int, Masks], images: Mapping[int, NDArray[np.generic]]) -> dict[int, Mask]:
+    """Return the papillary muscles of the frames that have an image and labelled muscle."""
     found = {number: papillary_of(one, images[number]) for number, one in masks.items() if number in images}
     return {number: mask for number, mask in found.items() if mask is not None}
 

@@ -126,7 +126,7 @@ def _thickest(segments: Sequence[Segment]) -> Quantity:
 def _papillary(papillary: Mapping[int, Mask], ed_frame: int | None, voxel_g: float) -> Quantity:
     words = "dark voxels within the cavity at end-diastole"
     if ed_frame is None or ed_frame not in papillary:
-        return blank("g", "not looked for: it takes an image with labelled muscle", words)
+        return blank("g", "papillary muscles are looked for in an image with labelled muscle", words)
     return known(int(papillary[ed_frame].sum()) * voxel_g, "g", words)
 
 

@@ -26,14 +26,14 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 def scale_colour(part: float) -> tuple[str, str]:
-    """Return the fill for a part (0 to 1) of a scale, and the ink that can be read on it."""
+    """Return the fill for a part (0 to 1) of a scale, and the class of ink that can be read on it."""
     place = min(max(part, 0.0), 1.0) * (len(_SCALE) - 1)
     index = min(int(place), len(_SCALE) - 2)
     red, green, blue = (
         round(a + (b - a) * (place - index)) for a, b in zip(_SCALE[index], _SCALE[index + 1], strict=True)
     )
     bright = 0.299 * red + 0.587 * green + 0.114 * blue
-    return f"#{red:02x}{green:02x}{blue:02x}", "#000" if bright > 120 else "#fff"
+    return f"#{red:02x}{green:02x}{blue:02x}", "on-bright" if bright > 120 else "on-dark"
 
 
 def text(x: float, y: float, words: str, name: str = "", anchor: str = "middle") -> str:

@@ -57,7 +57,7 @@ def _sector(
     x, y = _at((inner + outer) / 2, sum(degrees) / 2)
     return [
         f'<path d="{path}" class="sector" fill="{fill}">{title}</path>',
-        f'<text x="{plain(x)}" y="{plain(y + 4)}" class="value" text-anchor="middle" fill="{ink}">'
+        f'<text x="{plain(x)}" y="{plain(y + 4)}" class="value {ink}" text-anchor="middle">'
         f"{number(quantity.value, digits)}</text>",
     ]
 

@@ -80,9 +80,13 @@ def _curve(readout: Readout) -> str:
     names += [(RV_CAVITY, "RV cavity")] if curve.rv_ml else []
     keys = "".join(f'<span><i class="{_KEYS[name]}"></i>{words}</span>' for name, words in names)
     return (
-        f'<h2>Volume over the cycle</h2><figure class="plain">{curve_svg(readout)}</figure><div class="legend">{keys}</div>'
-        f'<p class="note">{escaped(readout.method.phases_rule)}; time: {escaped(readout.method.time_rule)}.</p>'
+        f'<h2>Volume over the cycle</h2><figure>{curve_svg(readout)}</figure><div class="legend">{keys}</div>'
+        f'<p class="note">{escaped(_sentence(readout.method.phases_rule))}; time: {escaped(readout.method.time_rule)}.</p>'
     )
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _legend(structures: Sequence[str]) -> str:
@@ -191,8 +195,8 @@ def _long_axis(readout: Readout, pictures: Pictures) -> str:
     degrees, base_first = (0.0, None) if known is None else (known.septum_degrees, known.base_first)
     if known is None and any(one.from_base is not None for one in readout.slices):
         base_first = _base_first(readout.slices)
-    titles: Mapping[float, str] = {degrees: "through the septum" if known else "along x",
-                                   degrees + 90.0: "across it" if known else "along y"}  # fmt: skip
+    titles: Mapping[float, str] = {degrees: "Cut through the septum" if known else "Cut along x",
+                                   degrees + 90.0: "Cut square to it" if known else "Cut along y"}  # fmt: skip
     cuts = [
         long_axis_svg(pictures, frame, angle, f"{words}, frame {frame}", base_first=base_first)
         for angle, words in titles.items()

@@ -7,8 +7,8 @@ import numpy as np
 from autolv.reporting._drawing import line, plain, polyline, text, ticks
 from autolv.schema.readout import Curve, Readout
 
-_WIDTH, _HEIGHT = 640.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 12.0, 26.0, 42.0
+_WIDTH, _HEIGHT = 640.0, 310.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 28.0, 52.0
 _POINTS = 240
 
 
@@ -27,7 +27,7 @@ def curve_svg(readout: Readout) -> str:
     def at(part: float, volume_ml: float) -> tuple[float, float]:
         return _LEFT + part * inner_width, _TOP + (1 - volume_ml / top) * inner_height
 
-    parts = [f'<svg class="drawing" viewBox="0 0 {plain(_WIDTH)} {plain(_HEIGHT)}" role="img" '
+    parts = [f'<svg class="drawing curve" viewBox="0 0 {plain(_WIDTH)} {plain(_HEIGHT)}" role="img" '
              f'aria-label="Volume over the cardiac cycle">']  # fmt: skip
     for value in ticks(0.0, top):
         y = at(0, value)[1]
@@ -36,10 +36,10 @@ def curve_svg(readout: Readout) -> str:
     for value in ticks(0.0, span, 7):
         x = at(value / span, 0)[0]
         parts += [line(x, _HEIGHT - _BOTTOM, x, _HEIGHT - _BOTTOM + 4, "axis"),
-                  text(x, _HEIGHT - _BOTTOM + 17, plain(value), "tick")]  # fmt: skip
+                  text(x, _HEIGHT - _BOTTOM + 20, plain(value), "tick")]  # fmt: skip
     parts += [
         line(_LEFT, _HEIGHT - _BOTTOM, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM, "axis"),
-        text(_WIDTH / 2, _HEIGHT - 6, unit, "tick"), text(8, 14, "ml", "tick", "start"),
+        text(_WIDTH / 2, _HEIGHT - 6, unit, "tick"), text(_LEFT - 6, 16, "ml", "tick", "end"),
     ]  # fmt: skip
     for series, name in ((curve.rv_ml, "rv"), (curve.wall_ml, "wall")):
         if series:
@@ -55,7 +55,7 @@ def curve_svg(readout: Readout) -> str:
     for number, words in ((readout.ed_frame, "ED"), (readout.es_frame, "ES")):
         if number is not None:
             x = at((number - 1) / frames, 0)[0]
-            anchor = "start" if x < _LEFT + 12 else "middle"
+            anchor = "start" if x < _LEFT + 20 else "middle"
             parts += [line(x, _TOP, x, _HEIGHT - _BOTTOM, "mark"), text(x, _TOP - 8, words, "mark-text", anchor)]
     parts.append(
         f'<line id="cursor" x1="{plain(_LEFT)}" x2="{plain(_LEFT)}" y1="{plain(_TOP)}" '

@@ -82,10 +82,8 @@ def _cut(pictures: Pictures, frame: int, degrees: float) -> Cut | None:
     centre = (float(cavity.sum(axis=1) @ np.arange(cavity.shape[0])) / total,
               float(cavity.sum(axis=0) @ np.arange(cavity.shape[1])) / total)  # fmt: skip
     rows, columns = np.nonzero((labels > 0).any(axis=0))
-    along = (rows - centre[0]) * dy * math.sin(math.radians(degrees)) + (columns - centre[1]) * dx * math.cos(
-        math.radians(degrees)
-    )
-    reach = np.arange(float(along.min()) - _MARGIN_MM, float(along.max()) + _MARGIN_MM, _STEP_MM)
+    furthest = float(np.hypot((rows - centre[0]) * dy, (columns - centre[1]) * dx).max()) + _MARGIN_MM
+    reach = np.arange(-furthest, furthest, _STEP_MM)  # alike for all directions, so that cuts have one scale
     y = centre[0] + reach * math.sin(math.radians(degrees)) / dy
     x = centre[1] + reach * math.cos(math.radians(degrees)) / dx
     places = np.stack([y, x])

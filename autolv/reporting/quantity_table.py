@@ -63,7 +63,9 @@ def _row(readout: Readout, name: str, conventions: dict[str, str]) -> str:
     index_name = INDEXED.get(name, ("", ""))[0]
     index = readout.quantities.get(index_name)
     why = [] if quantity.value is not None else [escaped(quantity.reason)]
-    if index is not None and index.value is None and quantity.value is not None:
+    surface = readout.quantities.get("body_surface_m2")
+    told = "" if surface is None else surface.reason  # stands in its own row
+    if index is not None and index.value is None and quantity.value is not None and index.reason != told:
         why.append(f"not indexed: {escaped(index.reason)}")
     why += [
         f'<span class="flag">⚑ {escaped(flag.check.replace("_", " "))}</span>'
@@ -74,10 +76,11 @@ def _row(readout: Readout, name: str, conventions: dict[str, str]) -> str:
         letter = conventions.setdefault(quantity.convention, _letter(len(conventions)))
         mark = f"<sup>{letter}</sup>"
     indexed = "" if index is None else _with_unit(index_name, index)
+    reason = "" if index is None else escaped(index.reason)
     return (
         f'<tr><td title="{escaped(entry.text)}">{escaped(entry.label)}{mark}</td>'
         f'<td class="number" data-name="{escaped(name)}">{_with_unit(name, quantity)}</td>'
-        f'<td class="number">{indexed}</td><td class="why">{"; ".join(why)}</td></tr>'
+        f'<td class="number" title="{reason}">{indexed}</td><td class="why">{"; ".join(why)}</td></tr>'
     )
 
 
