@@ -26,7 +26,7 @@ from autolv.readout.volumes import MYOCARDIAL_DENSITY_G_PER_ML
 from autolv.reporting.case_page import case_page
 from autolv.reporting.cohort_page import CohortRow, cohort_page, thumbnail
 from autolv.reporting.readout_sheet import columns_csv, readout_csv
-from autolv.reporting.sprites import Pictures
+from autolv.reporting.sprites import Pictures, turned
 from autolv.schema.readout import BasalRule, BsaFormula, PapillaryRule, Readout, ReadoutStatus, ReadoutSummary
 from autolv.schema.record import write_record, write_text
 
@@ -153,8 +153,8 @@ def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | Aut
         stack = _read(subject, source.schema, choices)
         readout = _read_out(subject, source, stack, choices)
         pictures = Pictures(
-            labels=stack.labels,
-            images=stack.images,
+            labels={number: turned(labels) for number, labels in stack.labels.items()},
+            images={number: turned(image) for number, image in stack.images.items()},
             structures=source.schema.structures,
             spacing_mm=stack.geometry.spacing_mm,
         )

@@ -32,7 +32,7 @@ DICTIONARY: Mapping[str, Entry] = {
     "rv_sv_ml": Entry("RV stroke volume", "ml", 1, "The first less the second."),
     "rv_ef_percent": Entry("RV ejection fraction", "%", 1, "RV stroke volume in percent of its end-diastolic volume."),
     "lv_ed_thickest_segment_mm": Entry("Thickest segment (ED)", "mm", 1, "Largest mean thickness of a segment."),
-    "lv_papillary_mass_g": Entry("Papillary muscles", "g", 1, "Mass of the dark voxels within the cavity at end-diastole."),
+    "lv_papillary_mass_g": Entry("Papillary muscles, trabeculae", "g", 1, "Mass of the dark voxels in the cavity at ED."),
     "body_surface_m2": Entry("Body surface area", "m2", 2, "From height and weight."),
     "lv_edv_index_ml_per_m2": Entry("LV EDV index", "ml/m2", 1, "LV end-diastolic volume per body surface."),
     "lv_esv_index_ml_per_m2": Entry("LV ESV index", "ml/m2", 1, "LV end-systolic volume per body surface."),

@@ -121,7 +121,7 @@ def viewer_data(readout: Readout, pictures: Pictures, view: tuple[slice, slice])
     curve = readout.curve
     step = _FRAME_MS if curve is None or curve.frame_time_ms is None else curve.frame_time_ms
     return {
-        "frames": frames, "total": max(frames), "slices": depth, "size": [rows, columns], "ed": readout.ed_frame,
+        "frames": frames, "total": len(frames) if frames[-1] == len(frames) else 0, "slices": depth, "size": [rows, columns], "ed": readout.ed_frame,
         "es": readout.es_frame, "colours": [colour_of(name) for name in pictures.structures],
         "aspect": rows * pictures.spacing_mm[1] / (columns * pictures.spacing_mm[2]),
         "tile": [1, 1] if sheets is None else list(sheets.tile), "columns": 1 if sheets is None else sheets.columns,
@@ -192,7 +192,7 @@ def _cell(quantity: Quantity, digits: int) -> str:
 def _long_axis(readout: Readout, pictures: Pictures) -> str:
     frame = readout.ed_frame if readout.ed_frame is not None else min(pictures.labels)
     known = readout.orientation
-    degrees, base_first = (0.0, None) if known is None else (known.septum_degrees, known.base_first)
+    degrees, base_first = (0.0, None) if known is None else (known.septum_degrees + 180.0, known.base_first)
     if known is None and any(one.from_base is not None for one in readout.slices):
         base_first = _base_first(readout.slices)
     titles: Mapping[float, str] = {degrees: "Cut through the septum" if known else "Cut along x",

@@ -24,8 +24,10 @@ _CHARTS = (
     ("lv_ed_mass_g", "LV mass (ED)"),
 )
 _RANK = {"fail": 0, "review": 1, UNJUDGED: 2, "pass": 3}
+_SHORT = {UNJUDGED: "not judged"}
 _THUMB = 148  # pixels across, shown at half of that
 _COLOURS = {LV_CAVITY: (230, 159, 0), LV_MYOCARDIUM: (86, 180, 233), RV_CAVITY: (204, 121, 167)}
+_END = 16.0  # units of a histogram's drawing beyond its last bar: half of a number's width
 _FEWEST = 3  # cases of which a histogram says something
 
 
@@ -106,7 +108,7 @@ def _row(rank: int, row: CohortRow) -> str:
         f'<td><a href="{escaped(row.page)}" tabindex="-1">{picture}</a></td>',
         f'<td data-key="{escaped(one.case)}"><a href="{escaped(row.page)}">{escaped(one.case)}</a></td>',
         f'<td data-key="{escaped(one.group or "")}">{escaped(one.group or "")}</td>',
-        f'<td data-key="{rank}"><span class="badge {level}">{WORDS[level]}</span>{more}</td>',
+        f'<td data-key="{rank}"><span class="badge {level}">{_SHORT.get(level, WORDS[level])}</span>{more}</td>',
     ]
     for name, _ in _COLUMNS:
         quantity = one.quantities.get(name, Quantity(value=None, unit="", reason="not read out"))
@@ -136,8 +138,8 @@ def histogram_svg(values: Sequence[float], title: str, unit: str) -> str:
     first = np.floor(low / step) * step
     edges = np.arange(first, high + step * 1.001, step)
     counts, edges = np.histogram(values, bins=edges)
-    width, height, left, top, bottom = 300.0, 180.0, 26.0, 34.0, 34.0
-    each, tall = (width - left - 8) / len(counts), height - top - bottom
+    width, height, left, top, bottom = 300.0, 184.0, 26.0, 38.0, 34.0
+    each, tall = (width - left - _END) / len(counts), height - top - bottom
     most = max(int(counts.max()), 1)
     middle = f"{len(values)} cases, median {plain(round(float(np.median(values)), 1))} {unit}"
     parts = [
@@ -146,7 +148,7 @@ def histogram_svg(values: Sequence[float], title: str, unit: str) -> str:
     ]  # fmt: skip
     for value in [tick for tick in ticks(0, most, 4) if tick == int(tick)]:
         y = top + tall * (1 - value / most)
-        parts += [line(left, y, width - 8, y, "grid"), text(left - 4, y + 4, plain(value), "tick", "end")]
+        parts += [line(left, y, width - _END, y, "grid"), text(left - 4, y + 4, plain(value), "tick", "end")]
     every = max(1, round(len(counts) / 6))
     for index, count in enumerate(counts):
         x, bar = left + index * each, tall * int(count) / most
@@ -156,5 +158,5 @@ def histogram_svg(values: Sequence[float], title: str, unit: str) -> str:
         )
     for index in range(0, len(edges), every):
         parts.append(text(left + index * each, height - bottom + 15, plain(float(edges[index])), "tick"))
-    return "".join([*parts, line(left, top + tall, width - 8, top + tall, "axis"),
+    return "".join([*parts, line(left, top + tall, width - _END, top + tall, "axis"),
                     text((left + width) / 2, height - 4, unit, "tick"), "</svg>"])  # fmt: skip

@@ -13,7 +13,7 @@ from autolv.reporting._html import data_uri, escaped
 from autolv.reporting.sprites import Pictures, path_of, sheets_of
 
 _TILE = 120.0  # units of the drawing that a tile is wide
-_COLUMNS = 4
+_COLUMNS = (4, 3)
 
 
 def montage_svg(
@@ -26,19 +26,19 @@ def montage_svg(
     )  # fmt: skip
     labels = one.labels[frame][:, *view]
     depth, rows, columns = labels.shape
-    across = min(_COLUMNS, depth)
+    across = min(min(_COLUMNS, key=lambda columns: -depth % columns), depth)  # fewest empty places
     high = _TILE * rows * pictures.spacing_mm[1] / (columns * pictures.spacing_mm[2])
     down = math.ceil(depth / across)
     sheets = sheets_of(one, view)
     parts = [
         f'<svg class="drawing montage" viewBox="0 0 {plain(across * _TILE)} {plain(down * high)}" role="img" '
         f'aria-label="{escaped(title)}">',
-        f'<rect width="{plain(across * _TILE)}" height="{plain(down * high)}" fill="#000"/>',
     ]
     for z in range(depth):
         row, column = divmod(z, across)
         parts.append(f'<svg x="{plain(column * _TILE)}" y="{plain(row * high)}" width="{plain(_TILE)}" '
-                     f'height="{plain(high)}" viewBox="0 0 {plain(_TILE)} {plain(high)}">')  # fmt: skip
+                     f'height="{plain(high)}" viewBox="0 0 {plain(_TILE)} {plain(high)}">'
+                     f'<rect width="{plain(_TILE)}" height="{plain(high)}" fill="#000"/>')  # fmt: skip
         if sheets is not None:
             at_row, at_column = divmod(z, sheets.columns)
             parts.append(

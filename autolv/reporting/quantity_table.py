@@ -49,6 +49,12 @@ def quantity_table(readout: Readout) -> str:
         there = [name for name in names if name in readout.quantities]
         if there:
             rows.append(f'<tr class="part"><td colspan="4">{part}</td></tr>')
+        reasons = {readout.quantities[name].reason for name in there}
+        if len(there) > 1 and len(reasons) == 1 and "" not in reasons:
+            labels = ", ".join(dict.fromkeys(DICTIONARY[name].label for name in there))
+            rows.append(f'<tr><td>{escaped(labels)}</td><td class="number">{UNDEFINED}</td><td></td>'
+                        f'<td class="why">{escaped(reasons.pop())}</td></tr>')  # fmt: skip
+            continue
         rows += [_row(readout, name, conventions) for name in there]
     listed = "".join(f"<li>{escaped(words)}</li>" for words in conventions)
     head = "".join(f'<th class="{kind}">{words}</th>' for kind, words in _HEAD)

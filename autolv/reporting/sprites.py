@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from autolv.core.geometry import Spacing
 from autolv.reporting.figures import heart_window
 
 Grey = NDArray[np.uint8]
+Kind = TypeVar("Kind", bound=np.generic)
 # (x, y) in half pixels of each of the eight steps between midpoints of pixel edges, which marching squares can take
 STEPS = ((2, 0), (1, 1), (0, 2), (-1, 1), (-2, 0), (-1, -1), (0, -2), (1, -1))
 _CODE = {step: str(code) for code, step in enumerate(STEPS)}
@@ -23,7 +25,10 @@ _SIZES = ((160, 82), (144, 76), (128, 70), (112, 62), (96, 55), (80, 45), (64, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pictures:
-    """What there is to see of a patient: labels and, where they are known, images, by frame (from 1), all (z, y, x)."""
+    """What there is to see of a patient: labels and, where they are known, images, by frame (from 1), all (z, y, x).
+
+    They are turned for the eye (``turned``): y runs down the screen, towards the patient's back or feet, x towards the left.
+    """
 
     labels: Mapping[int, NDArray[np.integer]]
     images: Mapping[int, NDArray[np.generic]]
@@ -38,6 +43,14 @@ class Sheets:
     jpegs: Mapping[int, bytes]
     tile: tuple[int, int]
     columns: int
+
+
+def turned(array: NDArray[Kind]) -> NDArray[Kind]:
+    """Return slices (z, y, x) as radiologists see them: half a turn from the array, whose x and y run right and forward or up.
+
+    A turn leaves the heart's handedness as it is.
+    """
+    return array[:, ::-1, ::-1]
 
 
 def view_of(pictures: Pictures) -> tuple[slice, slice]:

@@ -64,7 +64,7 @@
     });
     const number = data.frames[state.frame];
     const phase = number === data.ed ? ", end-diastole" : number === data.es ? ", end-systole" : "";
-    element("frame-text").textContent = `Frame ${number} of ${data.total}${phase}`;
+    element("frame-text").textContent = `Frame ${number}${data.total > 1 ? ` of ${data.total}` : ""}${phase}`;
     element("slice-text").textContent = `Slice ${state.slice + 1} of ${data.slices}`;
     frameSlider.value = state.frame;
     sliceSlider.value = state.slice;
