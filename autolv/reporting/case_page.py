@@ -121,7 +121,8 @@ def viewer_data(readout: Readout, pictures: Pictures, view: tuple[slice, slice])
     curve = readout.curve
     step = _FRAME_MS if curve is None or curve.frame_time_ms is None else curve.frame_time_ms
     return {
-        "frames": frames, "total": len(frames) if frames[-1] == len(frames) else 0, "slices": depth, "size": [rows, columns], "ed": readout.ed_frame,
+        "frames": frames, "total": len(frames) if frames[-1] == len(frames) else 0, "slices": depth,
+        "size": [rows, columns], "ed": readout.ed_frame,
         "es": readout.es_frame, "colours": [colour_of(name) for name in pictures.structures],
         "aspect": rows * pictures.spacing_mm[1] / (columns * pictures.spacing_mm[2]),
         "tile": [1, 1] if sheets is None else list(sheets.tile), "columns": 1 if sheets is None else sheets.columns,
