@@ -120,7 +120,7 @@ def test_frames_go_together_by_their_names(frames: Path, tmp_path: Path) -> None
 def test_a_dataset_gives_phases_facts_and_images(tiny_phantoms: Path, tmp_path: Path) -> None:
     from autolv.pipeline.convert import convert
 
-    convert("acdc", tiny_phantoms, "D", root=tmp_path)
+    convert("acdc", tiny_phantoms, dataset="D", root=tmp_path)
     raw = tmp_path / "raw_data" / "D"
     text = (raw / "cases.csv").read_text().splitlines()
     place = text[0].split(",").index("rr_ms")
