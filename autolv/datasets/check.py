@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
 from autolv.core.labels import LV_CAVITY
-from autolv.datasets._enclosure import Contacts, count_contacts, swap_that_fits
 from autolv.imageio.volumes import read_image, read_labels
+from autolv.ops.enclosure import Contacts, count_contacts, swap_that_fits
 from autolv.parallel import run_each
 from autolv.planning.twins import merge_overlapping
 from autolv.schema.dataset import Case, CheckProblem, CheckReport, Dataset

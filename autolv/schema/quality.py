@@ -13,7 +13,8 @@ VerdictLevel = Literal["pass", "review", "fail"]
 class Finding(Record):
     """What one check saw: in one sentence, where (frames counted from 1, ``slices`` 0-based places in the array), and how much.
 
-    ``value`` and ``threshold`` share ``unit``; NaN where the check is a yes or no.
+    ``value`` and ``threshold`` share ``unit``; NaN where the check is a yes or no. Without ``frame`` it holds of all frames
+    together, without ``slices`` of the whole stack.
     """
 
     check: str
@@ -42,9 +43,9 @@ class Verdict(Record):
     not_checked: tuple[NotChecked, ...] = ()
 
     def of_frame(self, frame: int) -> tuple[Finding, ...]:
-        """Return the findings in ``frame``, and those that concern no frame in particular."""
+        """Return the findings of ``frame`` (from 1), and those of all frames together."""
         return tuple(finding for finding in self.findings if finding.frame in (None, frame))
 
     def of_slice(self, frame: int, index: int) -> tuple[Finding, ...]:
-        """Return the findings of ``frame`` that name the slice ``index``."""
+        """Return the findings that name slice ``index`` (0-based) in ``frame`` (from 1), or in no frame in particular."""
         return tuple(finding for finding in self.of_frame(frame) if index in finding.slices)

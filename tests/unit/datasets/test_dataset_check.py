@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autolv.datasets._enclosure import count_contacts, enclosed, swap_that_fits
 from autolv.datasets.check import check_dataset
 from autolv.datasets.raw import load_dataset
+from autolv.ops.enclosure import count_contacts, enclosed, swap_that_fits
 from autolv.schema.dataset import CheckProblem, CheckReport
 
 Writer = Callable[..., Path]

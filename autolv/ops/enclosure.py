@@ -13,7 +13,8 @@ from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM
 
 # how many pairs of neighbouring pixels belong to these two: 0 is everything else, 1 + i the i-th code counted
 Contacts = NDArray[np.int64]
-_POOR, _GOOD, _BETTER_BY = 0.6, 0.8, 0.3
+POOR = 0.6  # of the LV cavity's edge, below which another labelling is looked for
+_GOOD, _BETTER_BY = 0.8, 0.3
 _FEWEST_PAIRS = 30  # a few stray pixels prove nothing
 
 
@@ -67,7 +68,7 @@ def swap_that_fits(contacts: Contacts, labels: Mapping[str, int]) -> Swap | None
     best: Swap | None = None
     for order in permutations(range(len(names))):
         then = enclosed(contacts, order[cavity] + 1, order[wall] + 1)
-        fits = then >= _GOOD and not now > min(_POOR, then - _BETTER_BY)
+        fits = then >= _GOOD and not now > min(POOR, then - _BETTER_BY)
         if fits and (best is None or then > best.enclosed_if_swapped):
             codes = {name: labels[names[place]] for name, place in zip(names, order, strict=True)}
             by_code = dict(sorted(codes.items(), key=lambda item: item[1]))

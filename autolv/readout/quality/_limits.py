@@ -1,0 +1,50 @@
+"""What a model was trained on, as far as a new case can be compared with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from autolv.schema.fingerprint import CaseFingerprint, Fingerprint
+
+Range = tuple[float, float]
+FEWEST_CASES = 10  # from which on a smallest and a largest value say something of the cases to come
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The smallest and largest value among ``cases`` training cases; NaN where none is known.
+
+    ``spacing_mm`` is (z, y, x). Intensities of magnetic resonance have no unit, so the heart's are compared with its image's,
+    as the network sees them: ``brightness`` is (mean within the labels - mean of the image) / SD of the image, ``contrast``
+    is SD within the labels / SD of the image.
+    """
+
+    cases: int
+    spacing_mm: tuple[Range, Range, Range]
+    brightness: Range
+    contrast: Range
+
+    @classmethod
+    def of(cls, fingerprint: Fingerprint) -> Limits:
+        """Return the limits of the training cases that ``fingerprint`` describes."""
+        z, y, x = ((spread.minimum, spread.maximum) for spread in fingerprint.spacing_mm)
+        return cls(
+            cases=len(fingerprint.cases),
+            spacing_mm=(z, y, x),
+            brightness=_range(_relative(case)[0] for case in fingerprint.cases),
+            contrast=_range(_relative(case)[1] for case in fingerprint.cases),
+        )
+
+
+def _relative(case: CaseFingerprint) -> tuple[float, float]:
+    image, heart = case.intensity, case.foreground_intensity
+    if not image.sd > 0:  # NaN too
+        return math.nan, math.nan
+    return (heart.mean - image.mean) / image.sd, heart.sd / image.sd
+
+
+def _range(values: Iterable[float]) -> Range:
+    known = [value for value in values if not math.isnan(value)]
+    return (min(known), max(known)) if known else (math.nan, math.nan)
