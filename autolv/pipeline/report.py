@@ -22,6 +22,7 @@ from autolv.pipeline.valve_planes import Planes, planes_in_array, read_planes
 from autolv.pipeline.versions import versions
 from autolv.readout.compose import Facts, Rules, read_out
 from autolv.readout.curve import FEWEST_FRAMES
+from autolv.readout.quality import judge
 from autolv.readout.volumes import MYOCARDIAL_DENSITY_G_PER_ML
 from autolv.reporting.case_page import case_page
 from autolv.reporting.cohort_page import CohortRow, cohort_page, thumbnail
@@ -195,7 +196,12 @@ def _read_out(subject: Subject, source: Source, stack: _Stack, choices: _Choices
         words = str(error)
         lacking = "Name their folder with --images." if "image" in words else "Correct what was given, or leave it out."
         raise DataError(f"{subject.name}: {words}.", remedy=lacking) from error
-    changes: dict[str, object] = {"model": source.model}
+    verdict = judge(
+        stack.labels, source.schema.structures, stack.geometry, readout=readout, limits=source.limits,
+        images={number: np.asarray(image, dtype=np.float32) for number, image in stack.images.items()} or None,
+        whole_cycle=stack.whole_cycle,
+    )  # fmt: skip
+    changes: dict[str, object] = {"model": source.model, "verdict": verdict}
     if stack.counted_by_files:
         rule = f"{readout.method.phases_rule}; frames numbered in the order of their files"
         changes["method"] = readout.method.model_copy(update={"phases_rule": rule})

@@ -16,7 +16,9 @@ from autolv.datasets.raw import load_dataset
 from autolv.imageio.volumes import read_geometry
 from autolv.pipeline.context import open_dataset
 from autolv.pipeline.inputs import Input, find_inputs
+from autolv.readout.quality import Limits
 from autolv.schema.dataset import Case, Dataset
+from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.record import read_record
 from autolv.schema.results import PredictionSummary
 
@@ -44,11 +46,16 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """All that a report is made from. ``model`` says what made the label maps, where a prediction's summary tells it."""
+    """All that a report is made from.
+
+    ``model`` says what made the label maps, where a prediction's summary tells it; ``limits`` what the dataset was like
+    of which it is taken to be a model.
+    """
 
     schema: LabelSchema
     subjects: tuple[Subject, ...]
     model: str
+    limits: Limits | None
 
 
 def find_source(
@@ -76,7 +83,8 @@ def find_source(
     _log.info("labels: %s", ", ".join(f"{name} = {code}" for name, code in schema.codes.items()))
     pictures = _images(images, inputs)
     files = [_label_file(item, raw, record, pictures) for item in inputs]
-    return Source(schema=schema, subjects=_by_patient(files), model=_model_words(summary))
+    limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
+    return Source(schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits)
 
 
 def _label_maps(labels_at: Path, only: Sequence[str] | None) -> list[Input]:
@@ -111,6 +119,10 @@ def _schema(labels: Mapping[str, int] | None, summary: PredictionSummary | None,
         "which label code is which structure is not known.",
         remedy="Give -d DATASET, or --labels rv_cavity=1,lv_myocardium=2,lv_cavity=3.",
     )
+
+
+def _limits(fingerprint: Path) -> Limits | None:
+    return Limits.of(read_record(Fingerprint, fingerprint)) if fingerprint.is_file() else None
 
 
 def _model_words(summary: PredictionSummary | None) -> str:
