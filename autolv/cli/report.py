@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from autolv.cli.arguments import add_common, add_dataset, add_overwrite, add_workers, codes, count, new_parser, positive
-from autolv.cli.run import optional_path, root_of, run, show_places
+from autolv.cli.run import optional_path, root_of, run, show_next, show_places
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -78,3 +79,4 @@ def _report(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         workers=args.workers,
     )
+    show_next(args, f"autolv_evaluate -r REFERENCE -p {shlex.quote(args.input)}", takes_run=False)

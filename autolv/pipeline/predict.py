@@ -56,7 +56,7 @@ def predict(
     ``configuration`` (and ``folds``) the trained folds of that configuration alone, or those members of ``model``. Files
     go one by one, each with ``workers`` CPU threads (``None`` and 0: the cores granted). A file that fails does not stop
     the others: ``PartialFailure`` is raised after the last. The summary goes on from the one that stands in ``output``:
-    an earlier result that is still there keeps its entry. With ``report`` the labels of these inputs are read out into
+    an earlier result that is still there keeps its entry. With ``report`` the label maps in ``output`` are read out into
     ``output/report`` (see ``autolv.report``), in place of a report that is there. Returned is what became of these inputs.
     """
     source, target = Path(input), Path(output)
@@ -107,17 +107,16 @@ def _report(
     statuses: Sequence[PredictionStatus], source: Path, target: Path, *, dataset: str | None, root: Path | str,
     workers: int | None,
 ) -> None:  # fmt: skip
-    """Read out what was predicted; where some cannot be, that is told, and what failed in predicting is told after it."""
+    """Read out what was predicted; where that fails beside failures of predicting, these are told by who called."""
     from autolv.pipeline.report import report
 
-    there = [status.output for status in statuses if status.output is not None]
-    if not there:
-        return
     known = dataset is not None and Workspace.at(root).raw(dataset).is_dir()
+    if all(status.output is None for status in statuses):
+        return
     try:
         report(
             target, target / "report", dataset=dataset if known else None, root=root, images=source, overwrite=True,
-            workers=workers, only=there,
+            workers=workers,
         )  # fmt: skip
     except PartialFailure:
         if all(status.status != "failed" for status in statuses):

@@ -78,14 +78,13 @@ def report(
     es_frame: int | None = None,
     overwrite: bool = False,
     workers: int | None = None,
-    only: Sequence[str] | None = None,
 ) -> tuple[Readout, ...]:
     """Read volumes, function, curve and segments out of the label maps in ``input``, and write a report to ``output``.
 
     ``input`` is a label map (a frame, or a cine) or a folder of them; frames of one patient go together, by ``cases.csv`` of
     ``dataset`` or by their names. Per patient ``<case>.json`` and ``<case>.html`` are written, and ``readout.csv``,
     ``columns.csv``, ``summary.json`` and ``index.html`` of all. ``images`` is where the images of the same names lie; those
-    of a dataset are found. ``only`` names the files of ``input`` that are meant. A case that fails does not stop the others:
+    of a dataset are found. A case that fails does not stop the others:
     ``PartialFailure`` is raised after the last; of one case alone its own error is. Returned are the read-outs.
     """
     labels_at, target = Path(input), Path(output)
@@ -95,7 +94,6 @@ def report(
         root=Path(root),
         labels=labels,
         images=None if images is None else Path(images),
-        only=only,
     )
     check_report_folder(target, labels_at, source.subjects, overwrite=overwrite)
     if len(source.subjects) > 1 and (ed_frame is not None or es_frame is not None):

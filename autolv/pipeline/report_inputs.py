@@ -65,15 +65,14 @@ def find_source(
     root: Path,
     labels: Mapping[str, int] | None,
     images: Path | None,
-    only: Sequence[str] | None = None,
 ) -> Source:
-    """Return the label maps at ``labels_at`` by patient; ``only`` names the files that are meant, ``None`` all.
+    """Return the label maps at ``labels_at`` by patient.
 
     Codes come from ``labels``, else from the ``summary.json`` of the prediction that wrote them, else from ``dataset``, else
     from a ``dataset.json`` beside or above. What is known of a case comes from ``cases.csv`` there, else from its name. Raises
     ``DataError`` where there is no label map, where the codes are not known, or where no image fits.
     """
-    inputs = _label_maps(labels_at, only)
+    inputs = find_inputs(labels_at)
     folder = labels_at if labels_at.is_dir() else labels_at.parent
     summary = _prediction(folder)
     raw, record = (None, None) if dataset is None else open_dataset(Workspace.at(root), dataset)
@@ -85,13 +84,6 @@ def find_source(
     files = [_label_file(item, raw, record, pictures) for item in inputs]
     limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
     return Source(schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits)
-
-
-def _label_maps(labels_at: Path, only: Sequence[str] | None) -> list[Input]:
-    inputs = find_inputs(labels_at)
-    if only is not None:
-        inputs = [item for item in inputs if item.path.name in only]
-    return inputs
 
 
 def _prediction(folder: Path) -> PredictionSummary | None:

@@ -37,7 +37,7 @@ def case_page(readout: Readout, pictures: Pictures, version: str, *, index: str 
     body = [
         "<header>", back, f"<h1>{escaped(readout.case)}</h1>", _facts(readout, version), "</header>",
         verdict_box(readout), _headline(readout), _curve(readout),
-        '<h2>Images and contours</h2>' + _viewer(readout, pictures),
+        _viewer(readout, pictures),
         "<h2>Quantities</h2>" + quantity_table(readout),
         _phases(readout, pictures, view), _regional(readout), _long_axis(readout, pictures), _slices(readout),
         f"<h2>Methods, to paste</h2><blockquote>{escaped(methods_text(readout, version))}</blockquote>",
@@ -98,7 +98,8 @@ def _viewer(readout: Readout, pictures: Pictures) -> str:
     lacking = "" if pictures.images else '<p class="note">No images were given: contours alone are shown.</p>'
     alone = " hidden" if len(pictures.labels) < 2 else ""
     return (
-        f'<div class="viewer screen" id="viewer" tabindex="0" role="group" aria-label="Viewer of {escaped(readout.case)}">'
+        '<section class="screen"><h2>Images and contours</h2>'
+        f'<div class="viewer" id="viewer" tabindex="0" role="group" aria-label="Viewer of {escaped(readout.case)}">'
         '<div class="stage"><canvas id="image" width="640" height="640"></canvas><div class="strip" id="strip"></div></div>'
         '<div class="controls"><div class="row">'
         f'<button type="button" id="play" aria-pressed="false"{alone}>Play</button>'
@@ -107,7 +108,7 @@ def _viewer(readout: Readout, pictures: Pictures) -> str:
         '<label for="slice" id="slice-text">Slice</label><input type="range" id="slice" min="0" value="0" step="1"></div>'
         '<p class="note">Click the picture, then: left and right step frames, up and down slices, space plays, c hides the '
         f"contours.</p></div>{lacking}{_legend(pictures.structures)}"
-        "<noscript><p>Without scripts the pictures below show end-diastole and end-systole.</p></noscript>"
+        "<noscript><p>Without scripts the pictures below show end-diastole and end-systole.</p></noscript></section>"
     )
 
 

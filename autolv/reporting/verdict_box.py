@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from autolv.reporting._html import escaped
-from autolv.reporting._text import label_of
 from autolv.schema.quality import Finding, Verdict
 from autolv.schema.readout import Readout
 
@@ -46,7 +45,6 @@ def _blank_ends(readout: Readout) -> list[str]:
 
 
 def _finding(finding: Finding) -> str:
-    where = "" if not finding.structure else f" ({label_of(finding.structure)})"
     places = [] if finding.frame is None else [f"frame {finding.frame}"]
     if finding.slices:
         places.append(f"slice{'s' if len(finding.slices) > 1 else ''} {', '.join(str(z + 1) for z in finding.slices)}")
@@ -55,7 +53,7 @@ def _finding(finding: Finding) -> str:
         frame = "" if finding.frame is None else str(finding.frame)
         first = str(finding.slices[0]) if finding.slices else ""
         button = f' <button type="button" class="jump" data-frame="{frame}" data-slice="{first}">{", ".join(places)}</button>'
-    return f"<li><b>{WORDS[finding.level]}</b>: {escaped(finding.message)}{escaped(where)}{button}</li>"
+    return f"<li><b>{WORDS[finding.level]}</b>: {escaped(finding.message)}{button}</li>"
 
 
 def _not_checked(verdict: Verdict | None) -> str:
