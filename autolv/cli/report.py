@@ -18,8 +18,8 @@ def build_parser() -> argparse.ArgumentParser:
         "Read volumes, function, the volume curve and wall thickness out of label maps, and write a page per patient.",
         "autolv_report -i predictions -d Phantom -o report",
     )
-    parser.add_argument("-i", "--input", metavar="LABELS", required=True, help="a label map (frame or cine), or a folder of them")  # fmt: skip  # noqa: E501
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write to")
+    parser.add_argument("-i", "--input", metavar="IN", required=True, help="a label map (frame or cine), or a folder of them")  # fmt: skip  # noqa: E501
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the folder to write to")
     add_dataset(
         parser, required=False, text="the dataset whose codes, phases, heights and weights hold (default: found beside)"
     )
