@@ -102,9 +102,14 @@ def by_slice(
     return find
 
 
+def place(heart: Heart, index: int) -> str:
+    """Return in words which slice it is."""
+    return f"slice {index + 1} of {heart.slices} (from the first in the file)"
+
+
 def at(heart: Heart, frame: int, index: int) -> str:
     """Return in words which slice it is, and in which frame where there are several."""
-    words = f"slice {index + 1} of {heart.slices} (from the first in the file)"
+    words = place(heart, index)
     return f"{words}, frame {frame}" if len(heart.frames) > 1 else words
 
 

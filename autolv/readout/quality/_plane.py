@@ -56,7 +56,7 @@ def around(mask: Mask) -> Mask:
 
 
 def border_mm(mask: Mask, other: Mask, pixel_mm: PixelMm) -> float:
-    """Return the length in mm of the pixel edges between ``mask`` and ``other``."""
+    """Return the length in mm of the pixel edges between two masks that have no pixel in common."""
     below = np.count_nonzero(mask[1:] & other[:-1]) + np.count_nonzero(mask[:-1] & other[1:])
     aside = np.count_nonzero(mask[:, 1:] & other[:, :-1]) + np.count_nonzero(mask[:, :-1] & other[:, 1:])
     return float(below * pixel_mm[1] + aside * pixel_mm[0])

@@ -16,7 +16,9 @@ from autolv.readout.quality._heart import Heart, Plane
 from autolv.readout.quality._plane import around, border_mm, distance_mm
 
 _SOURCE = f"{PAINCHAUD}; tolerance three coarse pixels, of which ACDC's reference masks need none below the base"
-_LARGE = 0.8  # of the largest slice's cavity: what an oblique valve plane leaves of the basal slice is less
+_LARGE = (
+    0.98  # of the largest slice's cavity, as in base_cut: a ventricle is narrower where the valve plane opens its ring
+)
 
 
 def _rv_apart_mm(plane: Plane) -> float:
@@ -47,8 +49,10 @@ def _find_open_base(check: Check, heart: Heart) -> Found:
             share = 100 * plane.open_mm / border if border else math.nan
             large = frame.cavity_mm2[plane.index] > _LARGE * largest
             if large and plane.index in heart.basal[frame.number] and check.beyond(share):
-                message = (f"{share:.0f} % of the LV cavity's border has no myocardium in the basal "
-                           f"{at(heart, frame.number, plane.index)}: it may be atrium or outflow tract")  # fmt: skip
+                message = (
+                    f"In the basal {at(heart, frame.number, plane.index)}, {share:.0f} % of the LV cavity's border have no "
+                    "myocardium: it may be atrium or outflow tract"
+                )
                 found.append(check.finding(message, value=share, frame=frame.number, slices=(plane.index,)))
     return found
 
@@ -85,7 +89,7 @@ add(Check(
 ))  # fmt: skip
 add(Check(
     name="open_base", level="review", threshold=100 * (1 - RING), unit="%", structure=LV_CAVITY,
-    meaning="The basal slice has a cavity as large as others, of which less than half is enclosed by myocardium.",
+    meaning="The basal slice has the largest cavity of all, and less than half of it is enclosed by myocardium.",
     source="the share of ring from which a basal slice counts as ventricle in the basal rule ring50; ACDC's reference masks "
            "have up to 15 % open", needs=(LV_CAVITY, LV_MYOCARDIUM),
     find=_find_open_base, example=lambda: spoilt(_without_lateral_wall),

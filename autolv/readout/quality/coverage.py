@@ -8,7 +8,7 @@ import numpy as np
 
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY
 from autolv.readout.masks import Mask
-from autolv.readout.quality._check import Check, Example, Found, add, at, in_frame
+from autolv.readout.quality._check import Check, Example, Found, add, at, in_frame, place
 from autolv.readout.quality._example import CAVITY, MIDDLE, RV, SPACING_MM, WALL, Labels, healthy, spoilt
 from autolv.readout.quality._heart import Frame, Heart
 
@@ -71,8 +71,10 @@ def _find_base_cut(check: Check, heart: Heart) -> Found:
     share = min(100 * float(frame.cavity_mm2[end] / frame.cavity_mm2.max()) for frame in frames)
     if not check.beyond(share):
         return []
-    message = (f"The LV cavity has not narrowed where the stack ends at the base (slice {end + 1} of {heart.slices}, with at "
-               f"least {share:.0f} % of its largest area in every frame): the base may be cut off")  # fmt: skip
+    message = (
+        f"The LV cavity has not narrowed where the stack ends at the base, in {place(heart, end)}: it has {share:.0f} % of its "
+        "largest area or more in every frame, and the base may be cut off"
+    )
     return [check.finding(message, value=share, slices=(end,))]
 
 
@@ -81,6 +83,8 @@ def _find_apex_cut(check: Check, heart: Heart) -> Found:
         return "the labels do not tell which end of the stack is the apex"
     end = heart.slices - 1 if heart.base_first else 0
     area = heart.ed.lv_mm2
+    if not area.max() > 0:
+        return "there is no left ventricle"
     share = 100 * float(area[end] / area.max())
     if not check.beyond(share):
         return []
@@ -138,7 +142,7 @@ add(Check(
 ))  # fmt: skip
 add(Check(
     name="base_cut", level="review", threshold=98.0, unit="%", structure=LV_CAVITY,
-    source=f"a choice of this project: the LV narrows towards the valve plane; in {_REFERENCE} of 17 of 100 patients it does "
+    source=f"a choice of this project: the LV narrows towards the valve plane; in {_REFERENCE} of 16 of 100 patients it does "
            "not, whose stacks begin with the ventricle",
     meaning="The stack ends at the base before the LV cavity has narrowed in any frame.", find=_find_base_cut,
     example=lambda: _kept(1, 10),

@@ -18,7 +18,7 @@ _SOURCE = f"{PAINCHAUD}; tolerance three coarse pixels, of which ACDC's referenc
 
 
 def _words(name: str) -> Callable[[float, Plane], str]:
-    return lambda value, _: f"{value:.0f} mm² of the {name} lie apart from its largest piece"
+    return lambda value, _: f"The {name} is in pieces: {value:.0f} mm² lie apart from the largest,"
 
 
 _INNER, _OUTER = radius_mm(MIDDLE), outer_mm(MIDDLE)

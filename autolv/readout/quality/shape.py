@@ -28,7 +28,7 @@ def _not_round(name: str) -> Callable[[float, Plane], str]:
 
 
 def _lv_roundness(plane: Plane) -> float:
-    return circularity(plane.cavity, plane.pixel_mm)
+    return circularity(plane.whole_cavity, plane.pixel_mm)
 
 
 def _wall_roundness(plane: Plane) -> float:

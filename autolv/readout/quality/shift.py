@@ -6,7 +6,7 @@ import numpy as np
 
 from autolv.core.labels import LV_CAVITY
 from autolv.readout.masks import Floats
-from autolv.readout.quality._check import Check, Found, add, at
+from autolv.readout.quality._check import TOLERANCE_MM, Check, Found, add, at
 from autolv.readout.quality._example import MIDDLE, Labels, spoilt
 from autolv.readout.quality._heart import Heart
 
@@ -29,10 +29,12 @@ def _shifted(places: Floats, threshold_mm: float) -> list[tuple[int, float]]:
 
 
 def _find_shift(check: Check, heart: Heart) -> Found:
-    """Basal slices that the valve plane cuts are left out: the centre of half a ring lies elsewhere."""
+    """Basal slices whose ring the valve plane cuts open are left out: the centre of half a ring lies elsewhere."""
     found = []
     for frame in heart.frames:
-        used = [row for row, z in enumerate(frame.lv_slices) if int(z) not in heart.basal[frame.number]]
+        cut = {plane.index for plane in frame.planes if not plane.cavity.any() or plane.open_mm > TOLERANCE_MM}
+        cut &= heart.basal[frame.number]
+        used = [row for row, z in enumerate(frame.lv_slices) if int(z) not in cut]
         slices = frame.lv_slices[used]
         if len(slices) < 3 or slices[-1] - slices[0] + 1 != len(slices):
             continue  # a missing slice is another check's finding

@@ -14,6 +14,7 @@ from autolv.readout.quality import QUALITY_CHECKS, Limits, judge, judge_example
 from autolv.readout.quality._example import CAVITY, MIDDLE, RV, SPACING_MM, WALL, block, healthy, outer_mm
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, Spread
 from autolv.schema.quality import Finding, Verdict
+from autolv.schema.record import from_json
 
 GEOMETRY = Geometry.from_spacing(SPACING_MM, (10, 96, 96))
 WITHOUT_CINE = {"curve_roughness", "frame_jump"}
@@ -211,6 +212,13 @@ def test_frames_must_be_there_and_fit_their_geometry() -> None:
         judge({3: healthy()[:9]}, STRUCTURES, GEOMETRY)
 
 
+def test_a_verdict_comes_back_from_json_as_it_was() -> None:
+    verdict = judge_example(QUALITY_CHECKS.get("lv_holes").example())
+    assert from_json(Verdict, verdict.to_json(), where="x") == verdict
+    undefined = Verdict(level="fail", findings=(Finding(check="a", level="fail", message="b"),))
+    assert from_json(Verdict, undefined.to_json(), where="x").to_json() == undefined.to_json()
+
+
 def test_labels_are_left_as_they_are() -> None:
     labels = healthy()
     before = labels.copy()
@@ -220,9 +228,8 @@ def test_labels_are_left_as_they_are() -> None:
 
 def test_labels_at_the_images_border_are_judged_like_others() -> None:
     labels = healthy()
-    cropped = labels[:, :, 48 - 20 :][:, :, : 96 - 28]
-    rows = np.flatnonzero((labels != 0).any(axis=(0, 2)))
-    tight = cropped[:, rows[0] : rows[-1] + 1]
+    rows, columns = (np.flatnonzero((labels != 0).any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    tight = labels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     verdict = judge({1: tight}, STRUCTURES, Geometry.from_spacing(SPACING_MM, tight.shape))
     assert verdict.level == "pass"
 

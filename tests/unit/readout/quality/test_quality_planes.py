@@ -42,7 +42,7 @@ def test_a_border_is_as_long_as_its_pixel_edges() -> None:
     inner, outer = mask("....", ".##.", "...."), mask("####", "#..#", "####")
     # 2 pixels of 2 x 1.5 mm (y, x): above and below 2 edges of 1.5 mm each, left and right one of 2 mm each
     assert border_mm(inner, outer, (2.0, 1.5)) == pytest.approx(4 * 1.5 + 2 * 2.0)
-    assert border_mm(inner, inner, (2.0, 1.5)) == 0.0
+    assert border_mm(inner, mask(*["...."] * 3), (2.0, 1.5)) == 0.0
 
 
 def test_around_takes_corners_along_and_leaves_its_argument() -> None:
