@@ -19,7 +19,7 @@ from autolv.schema.readout import Readout
 # Three pixels of ACDC's coarsest grid (1.95 mm; 11.4 mm², 5.9 mm): more than the hand's and the grid's own roughness.
 TOLERANCE_MM2 = 12.0
 TOLERANCE_MM = 6.0
-PAINCHAUD = "Painchaud 2020, IEEE Trans Med Imaging 39:3703"
+PAINCHAUD = "Painchaud 2020 (arXiv 2006.08825)"
 
 Found = list[Finding] | str  # or the reason why the check could not be made
 

@@ -137,7 +137,7 @@ add(Check(
 ))  # fmt: skip
 add(Check(
     name="few_slices", level="review", threshold=6.0, unit="slices", below=True, structure=LV_CAVITY,
-    source=f"the least that ukbb_cardiac accepts (Bai 2018, JCMR 20:65), and the least in {_REFERENCE}",
+    source=f"the least that ukbb_cardiac accepts (Bai 2018, doi 10.1186/s12968-018-0471-x), and the least in {_REFERENCE}",
     meaning="The LV lies in so few slices that their sum tells its volume poorly.", find=_find_few, example=_few_example,
 ))  # fmt: skip
 add(Check(
