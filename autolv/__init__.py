@@ -1,7 +1,8 @@
 """Self-configuring left-ventricle segmentation for short-axis cine cardiac MRI.
 
 The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``tune``, ``find_best_config``,
-``predict`` and ``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported when first used.
+``predict``, ``evaluate`` and ``report``; ``Predictor`` segments arrays with a trained model folder. Each is imported when
+first used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from autolv.pipeline.find_best_config import find_best_config
     from autolv.pipeline.plan_and_preprocess import plan_and_preprocess
     from autolv.pipeline.predict import predict
+    from autolv.pipeline.report import report
     from autolv.pipeline.train import train
     from autolv.pipeline.tune import tune
 
@@ -28,6 +30,7 @@ __all__ = [
     "find_best_config",
     "plan_and_preprocess",
     "predict",
+    "report",
     "train",
     "tune",
 ]
@@ -39,6 +42,7 @@ _HOMES = {
     "find_best_config": "autolv.pipeline.find_best_config",
     "plan_and_preprocess": "autolv.pipeline.plan_and_preprocess",
     "predict": "autolv.pipeline.predict",
+    "report": "autolv.pipeline.report",
     "train": "autolv.pipeline.train",
     "tune": "autolv.pipeline.tune",
 }

@@ -43,7 +43,7 @@ def test_the_readme_shows_every_command_but_the_demo() -> None:
     shown = {shlex.split(line)[0] for line in commands()}
     assert shown == {
         "autolv_convert", "autolv_plan_and_preprocess", "autolv_train", "autolv_find_best_config", "autolv_predict",
-        "autolv_evaluate", "autolv_doctor", "autolv_tune",
+        "autolv_evaluate", "autolv_report", "autolv_doctor", "autolv_tune",
     }  # fmt: skip
     assert len(commands()) >= 11
     assert all(line.startswith("$ ") for body in blocks("console") for line in body.splitlines())

@@ -56,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-postprocessing", action="store_true", help="leave the networks' labels as they are")
     parser.add_argument("--skip-existing", action="store_true", help="keep results that are there")
+    parser.add_argument(
+        "--report", action="store_true", help="also read volumes and function out, and write pages to OUT/report"
+    )
     add_overwrite(parser, "replace results that are there")
     add_device(parser)
     parser.add_argument(
@@ -113,6 +116,7 @@ def _predict(args: argparse.Namespace) -> None:
         whole_field=args.whole_field,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
+        report=args.report,
     )
     show_next(args, _next(args), takes_run=False)
 

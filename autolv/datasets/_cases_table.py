@@ -20,12 +20,12 @@ from autolv.schema.dataset import Case, Phase
 _log = logging.getLogger("autolv.datasets")
 
 COLUMNS = (
-    "case", "patient", "split", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg", "annotated",
+    "case", "patient", "split", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg", "rr_ms",
+    "annotated",
 )  # fmt: skip
 _ALIASES = {"height": "height_cm", "weight": "weight_kg", "rr": "rr_ms"}
-_UNREAD = ("rr_ms",)  # has its place in the table; nothing reads it yet
-# what a column without a unit in its name must hold to be taken for one in cm or kg, and not in m, inches or pounds
-_PLAUSIBLE = {"height": (50.0, 250.0, "cm"), "weight": (5.0, 350.0, "kg")}
+# what a column without a unit in its name must hold to be taken for one in cm, kg or ms, and not in m, inches, pounds or s
+_PLAUSIBLE = {"height": (50.0, 250.0, "cm"), "weight": (5.0, 350.0, "kg"), "rr": (300.0, 2000.0, "ms")}
 _BOM = "\ufeff"
 
 
@@ -43,6 +43,7 @@ class CaseRow:
     centre: str | None
     height_cm: float | None
     weight_kg: float | None
+    rr_ms: float | None
     annotated: tuple[str, ...] | None
 
     def known(self) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def read_csv(path: Path, *, also: Sequence[str] = ()) -> list[dict[str, str]]:
     """
     text = read_text(path).removeprefix(_BOM)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), restval="", restkey="")
-    known = (*COLUMNS, *_ALIASES, *_UNREAD, *also)
+    known = (*COLUMNS, *_ALIASES, *also)
     _warn_unknown(path, tuple(name.strip() for name in reader.fieldnames or () if name.strip() not in ("", *known)))
     return [{k.strip(): (v or "").strip() for k, v in row.items() if k and isinstance(v, str)} for row in reader]
 
@@ -140,7 +141,7 @@ def _delimiter(text: str) -> str:
 def _warn_unknown(path: Path, names: tuple[str, ...]) -> None:
     """Log the columns that are not read, once per process however often the table is."""
     if names:
-        known = ", ".join((*COLUMNS, *_UNREAD))
+        known = ", ".join(COLUMNS)
         _log.warning("%s: columns that are not read: %s (known are %s).", path, ", ".join(names), known)
 
 
@@ -181,6 +182,7 @@ def row_of(raw: Mapping[str, str], where: str) -> CaseRow:
         centre=raw.get("centre") or None,
         height_cm=_quantity(raw, "height_cm", "height", where),
         weight_kg=_quantity(raw, "weight_kg", "weight", where),
+        rr_ms=_quantity(raw, "rr_ms", "rr", where),
         annotated=_annotated(raw, where),
     )
 

@@ -48,6 +48,7 @@ def predict(
     whole_field: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
+    report: bool = False,
 ) -> tuple[PredictionStatus, ...]:
     """Segment an image, a cine, or a folder of them, and write label maps and ``summary.json`` to ``output``.
 
@@ -55,7 +56,8 @@ def predict(
     ``configuration`` (and ``folds``) the trained folds of that configuration alone, or those members of ``model``. Files
     go one by one, each with ``workers`` CPU threads (``None`` and 0: the cores granted). A file that fails does not stop
     the others: ``PartialFailure`` is raised after the last. The summary goes on from the one that stands in ``output``:
-    an earlier result that is still there keeps its entry. Returned is what became of these inputs.
+    an earlier result that is still there keeps its entry. With ``report`` the label maps in ``output`` are read out into
+    ``output/report`` (see ``autolv.report``), in place of a report that is there. Returned is what became of these inputs.
     """
     source, target = Path(input), Path(output)
     inputs = find_inputs(source)
@@ -87,10 +89,38 @@ def predict(
             status = _one(predictor, schema, item, target / item.result, save_probabilities=save_probabilities)
         entries[item.result] = status
         statuses.append(status)
-        write_record(PredictionSummary(model=name, cases=tuple(entries.values())), target / "summary.json")
+        write_record(
+            PredictionSummary(
+                model=name, cases=tuple(entries.values()), labels=dict(schema.codes),
+                weights_sha256=tuple(member.sha256 for member in members),
+            ),
+            target / "summary.json",
+        )  # fmt: skip
         progress.advance()
+    if report:
+        _report(statuses, source, target, dataset=dataset, root=root, workers=workers)
     _tell(statuses, target)
     return tuple(statuses)
+
+
+def _report(
+    statuses: Sequence[PredictionStatus], source: Path, target: Path, *, dataset: str | None, root: Path | str,
+    workers: int | None,
+) -> None:  # fmt: skip
+    """Read out what was predicted; where that fails beside failures of predicting, these are told by who called."""
+    from autolv.pipeline.report import report
+
+    known = dataset is not None and Workspace.at(root).raw(dataset).is_dir()
+    if all(status.output is None for status in statuses):
+        return
+    try:
+        report(
+            target, target / "report", dataset=dataset if known else None, root=root, images=source, overwrite=True,
+            workers=workers,
+        )  # fmt: skip
+    except PartialFailure:
+        if all(status.status != "failed" for status in statuses):
+            raise
 
 
 def _tell(statuses: Sequence[PredictionStatus], target: Path) -> None:

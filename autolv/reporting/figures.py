@@ -113,7 +113,7 @@ def overlay_figure(
         raise ValueError("image, labels and reference must be (z, y, x) arrays of one shape")
     labelled = labels > 0 if reference is None else (labels > 0) | (reference > 0)
     slices = _spread(np.flatnonzero(labelled.any(axis=(1, 2))), len(image))
-    rows, columns = _window(np.asarray(labelled.any(axis=0)))
+    rows, columns = heart_window(np.asarray(labelled.any(axis=0)))
     picture = np.asarray(image, dtype=np.float32)[slices][:, rows, columns]
     low, high = np.nanpercentile(picture, (0.5, 99.5))
     across = min(5, len(slices))
@@ -142,7 +142,7 @@ def _spread(occupied: NDArray[np.intp], total: int) -> list[int]:
     return [int(z) for z in chosen]
 
 
-def _window(occupied: NDArray[np.bool_]) -> tuple[slice, slice]:
+def heart_window(occupied: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Return the rows and columns of a square about ``occupied`` (y, x) with a margin, in the field; all if empty."""
     if not occupied.any():
         return slice(None), slice(None)

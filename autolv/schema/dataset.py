@@ -32,6 +32,7 @@ class Case(Record):
     centre: str | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    rr_ms: float | None = None
     annotated: tuple[str, ...] | None = None
 
     def not_annotated(self, structures: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from autolv.schema.quality import Verdict
 from autolv.schema.record import NanFloat, Record
 
 BasalRule = Literal["as_segmented", "ring50", "valve_plane"]
@@ -58,19 +59,22 @@ class Curve(Record):
 class SliceArea(Record):
     """One slice at end-diastole or end-systole.
 
-    ``index`` is the slice's place in the array (0-based, along its slice axis), ``from_base`` counts the slices with LV
-    from the basal one (0). ``ring_percent`` is the part of directions from the cavity's centre in which myocardium
-    lies outside of it (NaN: no cavity); ``counted_percent`` how much of the slice's cavity went into the volume.
+    ``index`` is the slice's place in the array (0-based, along its slice axis; -1 or one too many where a valve plane lies
+    beyond the stack), ``from_base`` counts the slices with LV from the basal one (0); ``None`` without LV, or where the
+    base is not known. ``ring_percent`` is the part of directions from the cavity's centre in which myocardium lies outside
+    of it (NaN: no cavity). ``counted_mm2`` is the area that went into the cavity's volume, ``counted_percent`` how much
+    that is of the slice's own cavity (NaN: none, or what counts cannot be told).
     """
 
     phase: Literal["ED", "ES"]
     index: int
-    from_base: int
+    from_base: int | None
     level: Level
     lv_cavity_mm2: float
     lv_myocardium_mm2: NanFloat
     rv_cavity_mm2: NanFloat
     ring_percent: NanFloat
+    counted_mm2: NanFloat
     counted_percent: NanFloat
 
 
@@ -124,7 +128,7 @@ class Readout(Record):
     """Everything read out of one patient's label maps. Frames are counted from 1.
 
     ``quantities`` go by name with the unit in it (``readout.dictionary`` explains each); ``regional_reason`` says why there
-    are no segments. ``sources`` are the label maps' file names.
+    are no segments. ``sources`` are the label maps' file names, ``model`` is what made them, where that is known.
     """
 
     version: Literal[1] = 1
@@ -143,6 +147,8 @@ class Readout(Record):
     segments: tuple[Segment, ...] = ()
     regional_reason: str = ""
     flags: tuple[Flag, ...] = ()
+    model: str = ""
+    verdict: Verdict | None = None
 
 
 class ReadoutStatus(Record):

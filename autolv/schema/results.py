@@ -264,8 +264,14 @@ class PredictionStatus(Record):
 
 
 class PredictionSummary(Record):
-    """``summary.json`` of a prediction: the model that was used, and what became of each input."""
+    """``summary.json`` of a prediction: the model that was used, and what became of each input.
+
+    ``labels``: structure -> its code in the label maps; ``weights_sha256``: of the networks that were used (both empty in
+    summaries of old).
+    """
 
     version: Literal[1] = 1
     model: str
     cases: tuple[PredictionStatus, ...]
+    labels: dict[str, int] = {}
+    weights_sha256: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ COMMANDS = (
     "find_best_config",
     "predict",
     "evaluate",
+    "report",
     "demo",
     "doctor",
 )

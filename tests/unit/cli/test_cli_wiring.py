@@ -59,12 +59,12 @@ CASES = {
     ),
     "predict": (
         "-i IN -o OUT -d D -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing --whole-field "
-        "--skip-existing --overwrite --device cpu --workers 1 --root ROOT",
+        "--skip-existing --overwrite --report --device cpu --workers 1 --root ROOT",
         {
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": None, "run": "long",
             "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
             "save_probabilities": True, "mirror": "on", "postprocess": False, "whole_field": True, "overwrite": True,
-            "skip_existing": True,
+            "skip_existing": True, "report": True,
         },
     ),
     "evaluate": (
@@ -73,6 +73,15 @@ CASES = {
             "reference": Path("REF"), "prediction": Path("PRED"), "output": Path("OUT"), "dataset": "D",
             "root": Path("ROOT"), "labels": {"LV": 3}, "overwrite": True, "workers": 1,
             "allow_missing": True,
+        },
+    ),
+    "report": (
+        "-i IN -o OUT -d D --labels LV=3 --images IM --basal-rule valve_plane --valve-planes T.csv --papillary-rule in_mass "
+        "--density 1.04 --bsa haycock --ed 2 --es 9 --overwrite --workers 1 --root ROOT",
+        {
+            "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "root": Path("ROOT"), "labels": {"LV": 3},
+            "images": Path("IM"), "basal_rule": "valve_plane", "papillary_rule": "in_mass", "valve_planes": Path("T.csv"),
+            "density_g_per_ml": 1.04, "bsa_formula": "haycock", "ed_frame": 2, "es_frame": 9, "overwrite": True, "workers": 1,
         },
     ),
     "demo": (
@@ -125,6 +134,8 @@ def test_the_public_names_are_the_recipes() -> None:
         ("train", "-d D --time-budget 5", "is not a duration"),
         ("train", "-d D --device gpu", "is not a device"),
         ("train", "", "-d/--dataset"),
+        ("report", "-i IN", "-o/--output"),
+        ("report", "-i IN -o OUT --ed 0", "at least 1"),
         ("tune", "-d D", "--time-budget"),
         ("tune", "-d D --time-budget 1h --trials 0", "at least 1"),
     ],
@@ -147,6 +158,7 @@ def test_what_is_missing_or_contradicts_itself_is_refused_before_anything_is_loa
         ("find_best_config", "-d D"),
         ("predict", "-i {tmp} -o {tmp}/out -d D"),
         ("evaluate", "-r {tmp} -p {tmp} -d D"),
+        ("report", "-i {tmp} -o {tmp}/out -d D"),
         ("demo", ""),
     ],
 )

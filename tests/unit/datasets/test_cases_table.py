@@ -32,7 +32,7 @@ def test_columns_without_unit_are_taken(tmp_path: Path, caplog: pytest.LogCaptur
     path = table(tmp_path, "case,patient,height,weight,rr\na,P,170.5,80,850\n")
     with caplog.at_level(logging.WARNING):
         found = row(path)
-    assert (found.height_cm, found.weight_kg) == (170.5, 80.0)
+    assert (found.height_cm, found.weight_kg, found.rr_ms) == (170.5, 80.0, 850.0)
     assert caplog.records == []
 
 
@@ -43,7 +43,8 @@ def test_a_column_with_its_unit_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "unit"), [("height", "1.75", "cm"), ("height", "0", "cm"), ("weight", "70000", "kg")]
+    ("column", "value", "unit"),
+    [("height", "1.75", "cm"), ("height", "0", "cm"), ("weight", "70000", "kg"), ("rr", "0.85", "ms")],
 )
 def test_numbers_in_another_unit_are_refused_where_the_column_names_none(
     tmp_path: Path, column: str, value: str, unit: str

@@ -20,6 +20,7 @@ from autolv.imageio.volumes import read_labels, write_image
 from autolv.inference.predictor import Prediction
 from autolv.pipeline import predict as module
 from autolv.pipeline.predict import predict
+from autolv.schema.readout import Readout, ReadoutSummary
 from autolv.schema.record import read_record
 from autolv.schema.results import Member, PredictionStatus, PredictionSummary
 
@@ -88,6 +89,23 @@ def test_the_status_counts_the_volume(model: Threshold, tmp_path: Path) -> None:
     assert done.volumes_ml == {"lv_cavity": (0.12,), "lv_myocardium": (0.0,), "rv_cavity": (0.0,)}
     assert (empty.status, empty.output) == ("empty", "b.nii")
     assert np.bincount(np.asarray(nib.load(tmp_path / "out" / "a.nii").dataobj).ravel()).tolist() == [117, 0, 0, 3]
+
+
+def test_a_report_of_what_was_predicted_with_its_images_and_its_model(model: Threshold, tmp_path: Path) -> None:
+    image(tmp_path / "in", "a_ED_0000.nii")
+    image(tmp_path / "in", "b_ED.nii", brightest=90)
+    (tmp_path / "in" / "c_ED.nii").write_bytes(b"not an image")
+    with pytest.raises(PartialFailure, match=r"1 of 3 inputs failed: c_ED\.nii"):
+        run(tmp_path, report=True)
+    report = tmp_path / "out" / "report"
+    written = {one.case: one.file for one in read_record(ReadoutSummary, report / "summary.json").cases}
+    assert written == {"a": "a.json", "b": "b.json"}
+    readout = read_record(Readout, report / "a.json")
+    assert readout.quantities["lv_edv_ml"].value == pytest.approx(0.12)
+    assert readout.model == "2d_unet + 3d_unet (weights 0, 0, 0)"
+    assert "No images were given" not in (report / "a.html").read_text(encoding="utf-8")
+    assert read_record(PredictionSummary, tmp_path / "out" / "summary.json").labels == LABELS
+    run(tmp_path, source="in/a_ED_0000.nii", report=True, overwrite=True)  # a report that is there is made anew
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])

@@ -17,6 +17,7 @@ from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, S
 from autolv.schema.phantom import PhantomTruth
 from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
 from autolv.schema.preprocessed import Grid, PreprocessedCase
+from autolv.schema.quality import Finding, NotChecked, Verdict
 from autolv.schema.readout import (
     Method,
     Orientation,
@@ -45,7 +46,8 @@ from autolv.schema.results import (
 )
 from autolv.schema.splits import Fold, Splits
 from autolv.schema.steps import RememberedTrial, TrialSetting, Way
-from autolv.schema.tuning import Options, Schedule, Span, Study, Trial, Tuning, Verdict
+from autolv.schema.tuning import Options, Schedule, Span, Study, Trial, Tuning
+from autolv.schema.tuning import Verdict as TuningVerdict
 
 NAN = float("nan")
 CODES = {"lv_cavity": 3, "lv_myocardium": 2, "rv_cavity": 1}
@@ -187,7 +189,7 @@ def examples() -> Iterator[Record]:
         trials=(Trial(number=1, state="stopped early", point={"learning_rate": 0.002, "width": 8, "supervision": 0.0},
                       fold_dice={1: 0.8}, dice=NAN, seconds=30.0, note="below the median on fold 1"),),
         best=1, winner="2d_unet_tuned", conclusion="it is better", minutes=100.0,
-        verdict=Verdict(folds=(0, 3), minutes_per_fold=5.0, cases=2, patients=1, dice_before=0.8, dice=0.9,
+        verdict=TuningVerdict(folds=(0, 3), minutes_per_fold=5.0, cases=2, patients=1, dice_before=0.8, dice=0.9,
                         difference=0.1, interval=(NAN, NAN)),
     )  # fmt: skip
     yield readout()
@@ -206,7 +208,11 @@ def readout() -> Readout:
         slices=(
             SliceArea(
                 phase="ED", index=0, from_base=0, level="base", lv_cavity_mm2=1500.0, lv_myocardium_mm2=NAN,
-                rv_cavity_mm2=900.0, ring_percent=75.0, counted_percent=100.0,
+                rv_cavity_mm2=900.0, ring_percent=75.0, counted_mm2=1500.0, counted_percent=100.0,
+            ),
+            SliceArea(
+                phase="ES", index=1, from_base=None, level="", lv_cavity_mm2=0.0, lv_myocardium_mm2=300.0,
+                rv_cavity_mm2=0.0, ring_percent=NAN, counted_mm2=NAN, counted_percent=NAN,
             ),
         ),
         orientation=Orientation(
@@ -219,7 +225,10 @@ def readout() -> Readout:
                 ed_max_mm=thickness, es_max_mm=thickness,
             ),
         ),
-        regional_reason="",
+        regional_reason="", model="2d_unet",
+        verdict=Verdict(level="review", not_checked=(NotChecked(check="contrast", reason="no images"),),
+                        findings=(Finding(check="slice_shift", level="review", message="Slice 3 lies aside.", frame=1,
+                                          slices=(2,), value=7.5, threshold=5.0, unit="mm"),)),
     )  # fmt: skip
 
 

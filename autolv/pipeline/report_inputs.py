@@ -1,0 +1,193 @@
+"""Which label maps a report is of: grouped by patient, with what is known of each, and the images to show."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autolv.core.errors import AutolvError, DataError, SchemaError, WorkspaceError
+from autolv.core.labels import LabelSchema
+from autolv.core.workspace import Workspace
+from autolv.datasets._names import frame_of, patient_of, phase_of
+from autolv.datasets.raw import load_dataset
+from autolv.imageio.volumes import read_geometry
+from autolv.pipeline.context import open_dataset
+from autolv.pipeline.inputs import Input, find_inputs
+from autolv.readout.quality import Limits
+from autolv.schema.dataset import Case, Dataset
+from autolv.schema.fingerprint import Fingerprint
+from autolv.schema.record import read_record
+from autolv.schema.results import PredictionSummary
+
+_log = logging.getLogger(__name__)
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelFile:
+    """One label map: a frame, or a cine of ``frames``; ``case`` holds what is known of it."""
+
+    path: Path
+    case: Case
+    frames: int
+    image: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What one report is of: the frames of a patient, or one cine. ``name`` is what its files are called."""
+
+    name: str
+    files: tuple[LabelFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """All that a report is made from.
+
+    ``model`` says what made the label maps, where a prediction's summary tells it; ``limits`` what the dataset was like
+    of which it is taken to be a model.
+    """
+
+    schema: LabelSchema
+    subjects: tuple[Subject, ...]
+    model: str
+    limits: Limits | None
+
+
+def find_source(
+    labels_at: Path,
+    *,
+    dataset: str | None,
+    root: Path,
+    labels: Mapping[str, int] | None,
+    images: Path | None,
+) -> Source:
+    """Return the label maps at ``labels_at`` by patient.
+
+    Codes come from ``labels``, else from the ``summary.json`` of the prediction that wrote them, else from ``dataset``, else
+    from a ``dataset.json`` beside or above. What is known of a case comes from ``cases.csv`` there, else from its name. Raises
+    ``DataError`` where there is no label map, where the codes are not known, or where no image fits.
+    """
+    inputs = find_inputs(labels_at)
+    folder = labels_at if labels_at.is_dir() else labels_at.parent
+    summary = _prediction(folder)
+    raw, record = (None, None) if dataset is None else open_dataset(Workspace.at(root), dataset)
+    if record is None:
+        raw, record = _dataset_about(folder)
+    schema = _schema(labels, summary, record)
+    _log.info("labels: %s", ", ".join(f"{name} = {code}" for name, code in schema.codes.items()))
+    pictures = _images(images, inputs)
+    files = [_label_file(item, raw, record, pictures) for item in inputs]
+    limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
+    return Source(schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits)
+
+
+def _prediction(folder: Path) -> PredictionSummary | None:
+    try:
+        return read_record(PredictionSummary, folder / "summary.json")
+    except SchemaError:
+        return None  # none there, or that of another command
+
+
+def _dataset_about(folder: Path) -> tuple[Path, Dataset] | tuple[None, None]:
+    for place in (folder, folder.parent):
+        if (place / "dataset.json").is_file():
+            return place, load_dataset(place)
+    return None, None
+
+
+def _schema(labels: Mapping[str, int] | None, summary: PredictionSummary | None, record: Dataset | None) -> LabelSchema:
+    if labels is not None:
+        return LabelSchema.from_names(labels)
+    if summary is not None and summary.labels:
+        return LabelSchema(summary.labels)
+    if record is not None:
+        return record.schema_
+    raise DataError(
+        "which label code is which structure is not known.",
+        remedy="Give -d DATASET, or --labels rv_cavity=1,lv_myocardium=2,lv_cavity=3.",
+    )
+
+
+def _limits(fingerprint: Path) -> Limits | None:
+    return Limits.of(read_record(Fingerprint, fingerprint)) if fingerprint.is_file() else None
+
+
+def _model_words(summary: PredictionSummary | None) -> str:
+    if summary is None:
+        return ""
+    hashes = ", ".join(one[:12] for one in summary.weights_sha256)
+    return f"{summary.model} (weights {hashes})" if hashes else summary.model
+
+
+def _images(images: Path | None, inputs: Sequence[Input]) -> dict[str, Path]:
+    """Return the images by stem; refuse a folder in which none belongs to a label map."""
+    if images is None:
+        return {}
+    found = {item.stem: item.path for item in find_inputs(images)}
+    if images.is_file() and len(inputs) == 1:
+        return {inputs[0].stem: images}
+    if not any(item.stem in found for item in inputs):
+        raise DataError(
+            f"no image in {images} has the name of a label map ({next(iter(found))} against {inputs[0].stem}).",
+            remedy="Images are matched to label maps by file name.",
+        )
+    return found
+
+
+def _label_file(item: Input, raw: Path | None, record: Dataset | None, images: Mapping[str, Path]) -> LabelFile:
+    known = {} if record is None else {case.case: case for case in (*record.training, *record.test)}
+    case = known.get(item.stem)
+    image = images.get(item.stem)
+    if case is None:
+        patient = patient_of(item.stem)
+        same = next((one for one in known.values() if one.patient == patient), None)
+        case = Case(case=item.stem, patient=patient, phase=phase_of(item.stem), frame=frame_of(item.stem), image="")
+        if same is not None:  # a whole cine beside the frames that the table lists
+            facts = ("group", "vendor", "centre", "height_cm", "weight_kg", "rr_ms")
+            case = case.model_copy(update={name: getattr(same, name) for name in facts})
+    elif image is None and raw is not None and (raw / case.image).is_file():
+        image = raw / case.image
+    try:
+        frames = read_geometry(item.path)[1]
+    except AutolvError:
+        frames = 1  # it is read again with its patient, and fails there
+    return LabelFile(path=item.path, case=case, frames=frames, image=image)
+
+
+def _by_patient(files: Sequence[LabelFile]) -> tuple[Subject, ...]:
+    """Return the frames of each patient together, and each cine by itself; names are fit for files, and distinct."""
+    groups: dict[tuple[str, str], list[LabelFile]] = {}
+    for file in files:
+        key = ("cine", file.case.case) if file.frames > 1 else ("patient", file.case.patient)
+        groups.setdefault(key, []).append(file)
+    subjects: dict[str, Subject] = {}
+    for (kind, name), members in groups.items():
+        wanted = _UNSAFE.sub("_", name).strip(".") or "case"
+        safe = f"{wanted}_cine" if kind == "cine" and ("patient", name) in groups else wanted
+        if safe.lower() in subjects or safe.lower() in ("index", "summary", "columns", "readout"):
+            raise DataError(f"two reports would be called {safe!r}.", remedy="Rename the label maps of one of them.")
+        subjects[safe.lower()] = Subject(name=safe, files=tuple(members))
+    return tuple(subjects.values())
+
+
+def check_report_folder(output: Path, labels_at: Path, subjects: Sequence[Subject], *, overwrite: bool) -> None:
+    """Refuse a folder that is that of the label maps, or that holds a report which nobody asked to replace."""
+    folder = labels_at if labels_at.is_dir() else labels_at.parent
+    if output.resolve() == folder.resolve():
+        raise WorkspaceError(
+            f"the report's folder is that of the label maps: {output}.", remedy="Name another with -o."
+        )
+    if output.exists() and not output.is_dir():
+        raise WorkspaceError(f"{output} is a file.", remedy="Name a folder with -o.")
+    names = ["index.html", "summary.json", "readout.csv", "columns.csv"]
+    names += [f"{subject.name}.{ending}" for subject in subjects for ending in ("json", "html")]
+    there = [name for name in names if (output / name).exists()]
+    if there and not overwrite:
+        raise WorkspaceError(
+            f"{output} holds {there[0]} already.", remedy="Replace it with --overwrite, or name another folder with -o."
+        )

@@ -1,0 +1,100 @@
+"""The table of quantities of one read-out: absolute, indexed, by which convention, or why there is no value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autolv.readout.dictionary import DICTIONARY
+from autolv.readout.function import INDEXED
+from autolv.reporting._html import escaped
+from autolv.reporting._text import number
+from autolv.schema.readout import Quantity, Readout
+
+UNDEFINED = "–"
+_UNITS = {"m2": "m²", "ml/m2": "ml/m²", "g/m2": "g/m²", "l/min/m2": "l/min/m²"}
+_PARTS = (
+    ("Left ventricle", ("lv_volume_ml", "lv_wall_volume_ml", "lv_edv_ml", "lv_esv_ml", "lv_sv_ml", "lv_ef_percent",
+                        "lv_co_l_per_min", "lv_edv_at_frame_ml", "lv_esv_at_frame_ml")),
+    ("Myocardium", ("lv_ed_mass_g", "lv_es_mass_g", "lv_mass_difference_percent", "lv_papillary_mass_g",
+                    "lv_ed_thickest_segment_mm")),
+    ("Ejection and filling", ("lv_peak_ejection_ml_per_s", "lv_peak_ejection_edv_per_s", "lv_time_to_peak_ejection_ms",
+                              "lv_peak_filling_ml_per_s", "lv_peak_filling_edv_per_s", "lv_time_to_peak_filling_ms",
+                              "lv_time_to_80_percent_recovery_ms")),
+    ("Right ventricle", ("rv_volume_ml", "rv_edv_ml", "rv_esv_ml", "rv_sv_ml", "rv_ef_percent")),
+    ("Patient", ("rr_ms", "heart_rate_per_min", "body_surface_m2")),
+)  # fmt: skip
+_HEAD = (("", "Quantity"), ("number", "Value"), ("number", "Indexed"), ("", "Why blank, or look at"))
+# the quantities beside which a flag of the read-out is shown
+_FLAGGED: Mapping[str, tuple[str, ...]] = {
+    "ed_in_cycle": ("lv_edv_ml",), "systole": ("lv_esv_ml",), "cycle_ends": ("lv_ef_percent", "rr_ms"),
+    "roughness": ("lv_edv_ml", "lv_esv_ml"), "handedness": ("lv_ed_thickest_segment_mm",),
+}  # fmt: skip
+
+
+def unit_text(unit: str) -> str:
+    """Return a unit as people write it."""
+    return _UNITS.get(unit, unit)
+
+
+def value_text(name: str, quantity: Quantity) -> str:
+    """Return a quantity's value with its decimals, without its unit."""
+    return UNDEFINED if quantity.value is None else number(quantity.value, DICTIONARY[name].digits)
+
+
+def quantity_table(readout: Readout) -> str:
+    """Return the table (HTML), its conventions lettered and listed below it."""
+    conventions: dict[str, str] = {}
+    rows = []
+    for part, names in _PARTS:
+        there = [name for name in names if name in readout.quantities]
+        if there:
+            rows.append(f'<tr class="part"><td colspan="4">{part}</td></tr>')
+        reasons = {readout.quantities[name].reason for name in there}
+        if len(there) > 1 and len(reasons) == 1 and "" not in reasons:
+            labels = ", ".join(dict.fromkeys(DICTIONARY[name].label for name in there))
+            rows.append(f'<tr><td>{escaped(labels)}</td><td class="number">{UNDEFINED}</td><td></td>'
+                        f'<td class="why">{escaped(reasons.pop())}</td></tr>')  # fmt: skip
+            continue
+        rows += [_row(readout, name, conventions) for name in there]
+    listed = "".join(f"<li>{escaped(words)}</li>" for words in conventions)
+    head = "".join(f'<th class="{kind}">{words}</th>' for kind, words in _HEAD)
+    return (
+        f'<table class="values"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'<ol class="conventions">{listed}</ol>'
+    )
+
+
+def _row(readout: Readout, name: str, conventions: dict[str, str]) -> str:
+    quantity, entry = readout.quantities[name], DICTIONARY[name]
+    index_name = INDEXED.get(name, ("", ""))[0]
+    index = readout.quantities.get(index_name)
+    why = [] if quantity.value is not None else [escaped(quantity.reason)]
+    surface = readout.quantities.get("body_surface_m2")
+    told = "" if surface is None else surface.reason  # stands in its own row
+    if index is not None and index.value is None and quantity.value is not None and index.reason != told:
+        why.append(f"not indexed: {escaped(index.reason)}")
+    why += [
+        f'<span class="flag">⚑ {escaped(flag.check.replace("_", " "))}</span>'
+        for flag in readout.flags if name in _FLAGGED.get(flag.check, ())
+    ]  # fmt: skip
+    mark = ""
+    if quantity.value is not None and quantity.convention:
+        letter = conventions.setdefault(quantity.convention, _letter(len(conventions)))
+        mark = f"<sup>{letter}</sup>"
+    indexed = "" if index is None else _with_unit(index_name, index)
+    reason = "" if index is None else escaped(index.reason)
+    return (
+        f'<tr><td title="{escaped(entry.text)}">{escaped(entry.label)}{mark}</td>'
+        f'<td class="number" data-name="{escaped(name)}">{_with_unit(name, quantity)}</td>'
+        f'<td class="number" title="{reason}">{indexed}</td><td class="why">{"; ".join(why)}</td></tr>'
+    )
+
+
+def _with_unit(name: str, quantity: Quantity) -> str:
+    text = value_text(name, quantity)
+    return text if quantity.value is None else f"{text} {escaped(unit_text(quantity.unit))}"
+
+
+def _letter(index: int) -> str:
+    """Return a, b, ..., z, aa, ab, ... as a list numbered by letters has them."""
+    return chr(97 + index) if index < 26 else _letter(index // 26 - 1) + _letter(index % 26)
