@@ -87,9 +87,7 @@ def _compared(
     return result
 
 
-def _least(
-    points: NDArray[np.intp], targets: NDArray[np.intp], apart: Floats, spacing_mm: tuple[float, ...]
-) -> Floats:
+def _least(points: NDArray[np.intp], targets: NDArray[np.intp], apart: Floats, spacing_mm: tuple[float, ...]) -> Floats:
     """Return the least squared distance of each of ``points`` (n, 2) to ``targets`` (m, 2) that lie ``apart`` (m,) along z."""
     result = np.empty(len(points))
     rows = max(1, _AT_ONCE // len(targets))
