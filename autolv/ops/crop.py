@@ -31,6 +31,14 @@ def nonzero_box(array: NDArray[np.generic]) -> Box:
     return sides[0], sides[1], sides[2]
 
 
+def with_margin(box: Box, shape: tuple[int, ...], margin: int = 1) -> Box:
+    """Return ``box`` widened by ``margin`` voxels on all sides, as far as the last three axes of ``shape`` go."""
+    z, y, x = (
+        (max(0, start - margin), min(size, stop + margin)) for (start, stop), size in zip(box, shape[-3:], strict=True)
+    )
+    return z, y, x
+
+
 def whole_box(shape: tuple[int, ...]) -> Box:
     """Return the box that covers the last three axes of ``shape``."""
     z, y, x = shape[-3:]

@@ -1,4 +1,4 @@
-"""Percentiles with linear interpolation, as numpy's, without what numpy's spends on every call, and in a third of its memory."""
+"""Percentiles with linear interpolation: those of numpy, without the time and the copies that its call takes."""
 
 from __future__ import annotations
 
