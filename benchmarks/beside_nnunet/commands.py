@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from beside_nnunet.protocol import tree_mib
-from beside_nnunet.report import Row, ratios, spread
+from beside_nnunet.report import Row, ratios
 
 _LOOK_EVERY_S = 0.02
 _TOLD = 2000  # characters of a log that are told when a command has failed
@@ -116,11 +116,6 @@ def peer_environment(python: Path, place: Path, here: Path) -> dict[str, str]:
         Path(folder).mkdir(parents=True, exist_ok=True)
     path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**_plain(), **folders, "PYTHONPATH": str(here), "PATH": path, "MPLBACKEND": "agg"}
-
-
-def quickest(values: Sequence[float]) -> str:
-    """Return the spread of values as text: median, least and most."""
-    return str(spread(values))
 
 
 def _plain() -> dict[str, str]:
