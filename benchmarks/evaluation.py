@@ -7,8 +7,9 @@ Nothing is trained: the predictions of two configurations are the references, di
 with islands, blurred and noisy at the edges), written by each tool's own writers as its validation leaves them: labels and
 class probabilities of five folds by patient, the same folds and voxels for both.
 
-``evaluate``: ``autolv_evaluate`` with all it computes (HD95, ASSD and surface Dice among it, tables and the agreement
-figure written) beside ``nnUNetv2_evaluate_folder`` (Dice and IoU), by default (8 processes) and with ``-np 2``.
+``evaluate``: ``autolv_evaluate`` with all it computes (HD95, ASSD and surface Dice among it, tables written; the agreement
+figure left out, and once more with it) beside ``nnUNetv2_evaluate_folder`` (Dice and IoU), by default (8 processes) and with
+``-np 2``.
 ``find best configuration``: ``autolv_find_best_config`` beside ``nnUNetv2_find_best_configuration``, both on two
 configurations, their ensemble and its post-processing; autolv also copies and hashes the weights of the chosen folds.
 
@@ -94,7 +95,8 @@ def _compare(args: argparse.Namespace) -> dict[str, Any]:
     lines = [HEAD]
     tools = ("nnunet", "nnunet -np 2")
     for stage, ours, theirs in (
-        ("evaluate", shown, evaluating),
+        ("evaluate", [*shown, "--no-figure"], evaluating),
+        ("evaluate, with a figure", shown, evaluating),
         ("find best configuration", finding, choosing),
     ):
         stages = [
