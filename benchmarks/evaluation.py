@@ -43,7 +43,9 @@ _NAMES = {"2d_unet": "2d", "3d_unet": "3d_fullres"}
 
 def main() -> None:
     """Run what the command line asks for."""
-    args = arguments(parser_of(__doc__))
+    parser = parser_of(__doc__)
+    parser.add_argument("--no-default", action="store_true", help="leave out nnU-Net with its default of 8 processes")
+    args = arguments(parser)
     try:
         result = _compare(args)
     except AutolvError as error:
@@ -91,23 +93,22 @@ def _compare(args: argparse.Namespace) -> dict[str, Any]:
         for made in (*results.glob("*/crossval_results*"), results / "ensembles"):
             shutil.rmtree(made, ignore_errors=True)
 
+    def stages(command: list[str], peer_command: list[str]) -> list[Stage]:
+        own_way = Stage("autolv", [command], own, clear_own)
+        default = Stage("nnunet", [peer_command], environment, clear_peer)
+        two = Stage("nnunet -np 2", [[*peer_command, "-np", "2"]], environment, clear_peer)
+        return [own_way, two] if args.quick or args.no_default else [own_way, default, two]
+
     result: dict[str, Any] = {"machine": known, "cases": len(dataset.training), "stages": {}}
     lines = [HEAD]
-    tools = ("nnunet", "nnunet -np 2")
-    for stage, ours, theirs in (
-        ("evaluate", [*shown, "--no-figure"], evaluating),
-        ("evaluate, with a figure", shown, evaluating),
-        ("find best configuration", finding, choosing),
+    with_figure = Stage("autolv with the figure", [shown], own, clear_own)
+    for stage, measured in (
+        ("evaluate", [*stages([*shown, "--no-figure"], evaluating), with_figure]),
+        ("find best configuration", stages(finding, choosing)),
     ):
-        stages = [
-            Stage("autolv", [ours], own, clear_own),
-            Stage(tools[0], [theirs], environment, clear_peer),
-            Stage(tools[1], [[*theirs, "-np", "2"]], environment, clear_peer),
-        ]
-        chosen = [one for one in stages if not args.quick or one.tool != tools[0]]
-        found = in_turn(chosen, args.rounds, work / "command.log")
+        found = in_turn(measured, args.rounds, work / "command.log")
         result["stages"][stage] = found
-        lines += rows(f"{stage}, {len(dataset.training)} cases", found, [one.tool for one in chosen[1:]])
+        lines += rows(f"{stage}, {len(dataset.training)} cases", found, list(found)[1:])
     result["table"] = lines
     print(f"\n{table(lines)}", flush=True)
     return result

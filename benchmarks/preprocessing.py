@@ -34,7 +34,9 @@ _CONFIGURATIONS = ("2d", "3d_fullres")
 
 def main() -> None:
     """Run what the command line asks for."""
-    args = arguments(parser_of(__doc__))
+    parser = parser_of(__doc__)
+    parser.add_argument("--no-default", action="store_true", help="leave out nnU-Net with its default of 8 processes")
+    args = arguments(parser)
     try:
         result = _compare(args)
     except AutolvError as error:
@@ -67,7 +69,7 @@ def _compare(args: argparse.Namespace) -> dict[str, Any]:
         Stage("nnunet", [[*theirs, "-np", "8", "4"]], environment, clear_peer),
         Stage("nnunet -np 2", [[*theirs, "-npfp", "2", "-np", "2", "2"]], environment, clear_peer),
     ]
-    chosen = [one for one in stages if not args.quick or one.tool != "nnunet"]
+    chosen = [one for one in stages if one.tool != "nnunet" or not (args.quick or args.no_default)]
     found = in_turn(chosen, args.rounds, work / "command.log")
     stored = {"autolv": root / "preprocessed", "nnU-Net": place / "preprocessed" / name}
     size_mib = {tool: round(_mib(path), 1) for tool, path in stored.items()}

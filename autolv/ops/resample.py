@@ -188,7 +188,7 @@ def _cubic(n_in: int, n_out: int) -> NDArray[np.float32]:
     position = (np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5
     low = np.floor(position).astype(np.intp)
     t = (position - low)[:, None]
-    matrix = (1 - t) ** 3 / 6 * coefficients[low + 1]
+    matrix: NDArray[np.float64] = (1 - t) ** 3 / 6 * coefficients[low + 1]
     matrix += (3 * t**3 - 6 * t**2 + 4) / 6 * coefficients[low + 2]
     matrix += (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6 * coefficients[low + 3]
     matrix += t**3 / 6 * coefficients[low + 4]

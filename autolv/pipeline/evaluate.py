@@ -55,8 +55,9 @@ def evaluate(
     The codes of the structures come from ``labels``, else from the dataset ``dataset``, else from a ``dataset.json`` beside
     or above either folder; patient, phase and group from ``cases.csv`` there, else patient and phase from the files' names,
     and no group. With ``output``, ``evaluation.json``, ``cases.csv``, ``patients.csv`` and, with ``figure``,
-    ``agreement.png`` are written there. Raises ``WorkspaceError`` for an unknown ``dataset``, ``DataError`` for a pair that does not fit, and for references
-    without a prediction unless ``allow_missing``: a case that failed must not improve the means by being absent.
+    ``agreement.png`` are written there. Raises ``WorkspaceError`` for an unknown ``dataset``, ``DataError`` for a pair that
+    does not fit, and for references without a prediction unless ``allow_missing``: a case that failed must not improve the
+    means by being absent.
     """
     references, predictions = Path(reference), Path(prediction)
     schema, known = _schema_and_cases(references, predictions, dataset, Path(root), labels)

@@ -57,7 +57,8 @@ def _enclosed(wall: NDArray[np.bool_]) -> NDArray[np.bool_]:
     free = np.pad(~wall, ((0, 0), (1, 1), (1, 1)), constant_values=True)
     numbered = in_plane_components(free)
     outside = numbered[:, :1, :1]  # a corner of the margin, which is one piece
-    return (free & (numbered != outside))[:, 1:-1, 1:-1]
+    enclosed: NDArray[np.bool_] = free & (numbered != outside)
+    return enclosed[:, 1:-1, 1:-1]
 
 
 def _with_neighbours(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

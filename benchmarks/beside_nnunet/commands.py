@@ -85,7 +85,7 @@ def in_turn(stages: Sequence[Stage], rounds: int, log: Path, *, memory: bool = T
 
 
 def rows(stage: str, found: Mapping[str, Mapping[str, Any]], peers: Sequence[str], ours: str = "autolv") -> list[Row]:
-    """Return a table's rows: each peer's wall, CPU and memory beside ``ours``, as ratios peer / ours."""
+    """Return a table's rows: wall, CPU and memory of each of ``peers`` beside those of ``ours``, as ratios peer / ours."""
     table = []
     for peer in peers:
         for name, unit in (("wall_s", "s"), ("cpu_s", "s of CPU"), ("peak_mib", "MiB")):
@@ -101,7 +101,7 @@ def rows(stage: str, found: Mapping[str, Mapping[str, Any]], peers: Sequence[str
     return table
 
 
-HEAD: Row = ("stage", "", "autolv", "nnU-Net", "nnU-Net / autolv", "nnU-Net's way")
+HEAD: Row = ("stage", "", "autolv", "other", "other / autolv", "the other")
 
 
 def own_environment(root: Path) -> dict[str, str]:
