@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,12 +35,14 @@ class Held:
     def __init__(self) -> None:
         self._cases: dict[str, tuple[Volume, NDArray[np.uint8]]] = {}
         self._bytes = 0
+        self._lock = threading.Lock()
 
     def put(self, case: Case, image: Volume, labels: NDArray[np.uint8]) -> None:
         """Keep a case where there is room; safe from several threads."""
-        self._bytes += image.array.nbytes + labels.nbytes
-        if self._bytes <= _MOST_HELD:
-            self._cases[case.case] = image, labels
+        with self._lock:
+            self._bytes += image.array.nbytes + labels.nbytes
+            if self._bytes <= _MOST_HELD:
+                self._cases[case.case] = image, labels
 
     def get(self, folder: Path, dataset: Dataset, case: Case) -> tuple[Volume, NDArray[np.uint8]]:
         """Return image and labels of ``case``, read where they are not held."""
