@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
-
-from threadpoolctl import threadpool_limits
 
 from autolv.core.errors import AutolvError
 
@@ -98,6 +95,10 @@ def run_each(
             results.append(one(item))
             progress.advance()
         return results
+    from concurrent.futures import ThreadPoolExecutor, as_completed  # here, for the sake of the commands' help
+
+    from threadpoolctl import threadpool_limits
+
     # each piece on one core: the linear algebra's own threads would only get into one another's way
     with (
         threadpool_limits(1, user_api="blas"),

@@ -20,10 +20,10 @@ def live_bar(args: argparse.Namespace) -> Iterator[Callable[[Position], None] | 
 
     The log's lines go on above the bar. It is drawn between two steps, not by a thread, since processes may be forked.
     """
-    console = log_console()
-    if args.quiet or not sys.stderr.isatty() or console.is_dumb_terminal:
+    if args.quiet or not sys.stderr.isatty() or log_console().is_dumb_terminal:
         yield None
         return
+    console = log_console()
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (

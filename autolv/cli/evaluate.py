@@ -36,6 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
         default="full",
         help="what is printed; acdc: the challenge's own rows (default: full)",
     )
+    parser.add_argument(
+        "--no-figure", action="store_true", help="write no agreement.png to OUT, which takes longer than all numbers"
+    )
     parser.add_argument("--allow-missing", action="store_true", help="leave out references that have no prediction")
     add_overwrite(parser, "replace an evaluation that is there")
     add_workers(parser)
@@ -62,6 +65,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         labels=args.labels,
         overwrite=args.overwrite,
         allow_missing=args.allow_missing,
+        figure=not args.no_figure,
         workers=args.workers,
     )
     print(acdc_table(evaluation) if args.table == "acdc" else evaluation_table(evaluation))

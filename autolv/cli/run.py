@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import shlex
@@ -93,17 +94,20 @@ def log_console() -> Console:
 class _Lines(logging.Handler):
     """Writes each message as it is, warnings with ``warning:`` before them, coloured where a terminal reads."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        from rich.console import Console
+    @functools.cached_property
+    def console(self) -> Console:
+        from rich.console import Console  # a tenth of a second, which a log in a file need not wait for
 
-        self.console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
-        self.console.print(text, style=_STYLES.get(record.levelno, ""))
+        if sys.stderr.isatty() or "FORCE_COLOR" in os.environ:
+            self.console.print(text, style=_STYLES.get(record.levelno, ""))
+        else:
+            print(text, file=sys.stderr, flush=True)
 
 
 def _set_up_log(args: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ LV_CAVITY = "lv_cavity"
 LV_MYOCARDIUM = "lv_myocardium"
 RV_CAVITY = "rv_cavity"
 STRUCTURES: tuple[str, ...] = (LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY)
+_UNKNOWN = 255  # no channel's number
 
 # names met in public datasets' dataset.json files and papers, in lower case with punctuation removed
 _ALIASES: dict[str, str] = {
@@ -103,6 +104,18 @@ class LabelSchema:
 
         Raises ``DataError`` for a code that the schema does not name, with the number of its voxels.
         """
+        table = np.full(256, _UNKNOWN, dtype=np.uint8)
+        table[0] = 0
+        for channel, name in enumerate(self.structures, start=1):
+            table[self.codes[name]] = channel
+        if array.dtype != np.uint8:
+            self._refuse_unknown(array)  # the table is for bytes
+        result: NDArray[np.uint8] = np.take(table, np.asarray(array).astype(np.uint8, copy=False))
+        if result.size and result.max() == _UNKNOWN:
+            self._refuse_unknown(array)
+        return result
+
+    def _refuse_unknown(self, array: NDArray[np.generic]) -> None:
         present, counts = np.unique(array, return_counts=True)
         known = {0, *self.codes.values()}
         for value, count in zip(present.tolist(), counts.tolist(), strict=True):
@@ -111,10 +124,6 @@ class LabelSchema:
                     f"unexpected label value {value} in {count} voxels; known are {sorted(known)}.",
                     remedy="Correct the label map, or the labels in dataset.json.",
                 )
-        table = np.zeros(256, dtype=np.uint8)
-        for channel, name in enumerate(self.structures, start=1):
-            table[self.codes[name]] = channel
-        return table[np.asarray(array).astype(np.uint8)]
 
     def to_file(self, array: NDArray[np.generic]) -> NDArray[np.uint8]:
         """Return channel numbers as the file's codes: the inverse of ``to_internal``."""

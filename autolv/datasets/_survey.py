@@ -35,8 +35,8 @@ def survey(path: Path | None) -> Seen:
         volume = read_labels(path)
     except DataError:
         return Seen({}, ((), 0.0), readable=False)
-    codes, counts = np.unique(volume.array, return_counts=True)
-    voxels = {int(code): int(n) for code, n in zip(codes, counts, strict=True) if code}
+    counts = np.bincount(volume.array.ravel(), minlength=256)
+    voxels = {int(code): int(counts[code]) for code in np.flatnonzero(counts) if code}
     return Seen(voxels, (volume.array.shape, volume.geometry.voxel_ml))
 
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+
+from autolv.evaluation.student import student_quantile
 
 Interval = tuple[float, float]
 _RESAMPLES = 2000
@@ -84,7 +85,7 @@ def _resampled_means(
 
 
 def _quantiles(means: NDArray[np.float64], patients: int, confidence: float) -> Interval:
-    t = stats.t.ppf((1.0 + confidence) / 2.0, patients - 1) * math.sqrt(patients / (patients - 1))
-    tail = float(stats.norm.cdf(-t))
+    t = student_quantile((1.0 + confidence) / 2.0, patients - 1) * math.sqrt(patients / (patients - 1))
+    tail = math.erfc(t / math.sqrt(2.0)) / 2.0  # of the normal distribution, below -t
     lower, upper = np.quantile(means, (tail, 1.0 - tail))
     return float(lower), float(upper)

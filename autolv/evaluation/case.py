@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -68,7 +69,9 @@ def compare_case(
             f"case {case}: the prediction has shape {prediction.shape}, the reference {reference.shape} (z, y, x).",
             remedy="Compare label maps on the same grid.",
         )
+    outside, prediction, reference = _near_structures(prediction, reference)
     histogram = joint_histogram(prediction, reference, len(structures) + 1)
+    histogram[:, 0, 0] += outside
     levels = slice_levels(reference, structures)
     volumes_ml = structure_volumes_ml(prediction, structures, spacing_mm)
     reference_volumes_ml = structure_volumes_ml(reference, structures, spacing_mm)
@@ -93,6 +96,24 @@ def compare_case(
     return CaseMetrics(
         case=case, patient=patient, phase=phase, group=group, structures=metrics, not_annotated=tuple(not_annotated)
     )
+
+
+def _near_structures(prediction: Labels, reference: Labels) -> tuple[int, Labels, Labels]:
+    """Return both maps about all that is labelled in either, and how many voxels of a slice are thus left out.
+
+    Slices stay, and so does a margin of one voxel, so that a thin structure does not look like a flat image.
+    """
+    labelled = (prediction != 0) | (reference != 0)
+    plane = np.logical_or.reduce(labelled, axis=0)  # (y, x)
+    sides = []
+    for axis, size in enumerate(plane.shape):
+        present = np.flatnonzero(plane.any(axis=1 - axis))
+        if not present.size:
+            return 0, prediction, reference
+        sides.append(slice(max(0, int(present[0]) - 1), min(size, int(present[-1]) + 2)))
+    inside = (slice(None), *sides)
+    outside = plane.size - math.prod(side.stop - side.start for side in sides)
+    return outside, prediction[inside], reference[inside]
 
 
 def _surface_metrics(prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: Spacing) -> _Surface:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Empty = Literal["", "both", "prediction", "reference"]
+_MOST_CLASSES = 15  # 15 x 15 pairs and more do not fit into a byte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +72,23 @@ def joint_histogram(prediction: NDArray[np.integer], reference: NDArray[np.integ
     return counts.reshape(slices, classes, classes)
 
 
+def joint_counts(prediction: NDArray[np.uint8], reference: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Return how often each pair of labels meets, shape (reference classes, predicted classes), in one pass.
+
+    Both maps have one shape and hold 0 to ``classes`` - 1, which is the caller's to see to.
+    """
+    if classes > _MOST_CLASSES:
+        raise ValueError(f"at most {_MOST_CLASSES} classes can be counted in one byte, got {classes}")
+    pairs = reference * np.uint8(classes) + prediction
+    return np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
+
+
 def overlap_of(histogram: NDArray[np.int64], channel: int) -> Overlap:
-    """Return the overlap of the structure ``channel`` (1-based) over all slices of a (z, c, c) joint histogram."""
-    total = histogram.sum(axis=0)  # (reference classes, predicted classes)
+    """Return the overlap of the structure ``channel`` (1-based) over all slices of a (z, c, c) joint histogram.
+
+    Of a sum over slices, (c, c), too.
+    """
+    total = histogram if histogram.ndim == 2 else histogram.sum(axis=0)  # (reference classes, predicted classes)
     return Overlap(
         prediction_voxels=int(total[:, channel].sum()),
         reference_voxels=int(total[channel].sum()),

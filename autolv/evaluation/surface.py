@@ -10,13 +10,15 @@ Where a mask is empty there is no distance: every measure is NaN (see ``evaluati
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from autolv.core.geometry import Spacing
+from autolv.evaluation.nearest import nearest_mm
+from autolv.ops.percentile import percentile_of
 
 SURFACE_DICE_TOLERANCES_MM = (1.0, 2.0, 3.0)
 _ROUNDING_MM = 1e-6  # so that a distance of ten spacings of 0.1 mm is within 1 mm
@@ -30,10 +32,17 @@ class SurfaceDistances:
     reference_to_prediction_mm: NDArray[np.float64]  # (voxels,)
 
 
-def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the surface voxels of ``mask``, of any number of axes; an empty mask has none."""
+_NOWHERE = SurfaceDistances(prediction_to_reference_mm=np.empty(0), reference_to_prediction_mm=np.empty(0))
+
+
+def surface(mask: NDArray[np.bool_], axes: Sequence[int] | None = None) -> NDArray[np.bool_]:
+    """Return the surface voxels of ``mask``, of any number of axes; an empty mask has none.
+
+    Of ``axes`` alone, where they are given: with those of a slice, the contours of all slices of a stack.
+    """
     inside = mask.copy()
-    for axis, size in enumerate(mask.shape):
+    for axis in range(mask.ndim) if axes is None else axes:
+        size = mask.shape[axis]
         if size == 1:
             continue
         first, last = _slab(axis, 0, 1), _slab(axis, size - 1, size)
@@ -56,16 +65,13 @@ def surface_distances(
         )
     box = _joint_box(prediction | reference)
     if box is None or not prediction[box].any() or not reference[box].any():
-        return SurfaceDistances(prediction_to_reference_mm=np.empty(0), reference_to_prediction_mm=np.empty(0))
+        return _NOWHERE
     # outside the box both masks are empty, so its faces act as the array's border does; a flat box of a thick array
     # must still be eroded across its faces, hence the padding
     pad = [(0, 0) if size == 1 else (1, 1) for size in prediction.shape]
-    predicted = surface(np.pad(prediction[box], pad))
-    referred = surface(np.pad(reference[box], pad))
-    return SurfaceDistances(
-        prediction_to_reference_mm=ndimage.distance_transform_edt(~referred, sampling=spacing_mm)[predicted],
-        reference_to_prediction_mm=ndimage.distance_transform_edt(~predicted, sampling=spacing_mm)[referred],
-    )
+    predicted, referred = surface(np.pad(prediction[box], pad)), surface(np.pad(reference[box], pad))
+    forth_mm, back_mm = nearest_mm(*_as_stacks(predicted, referred, spacing_mm))
+    return SurfaceDistances(prediction_to_reference_mm=forth_mm, reference_to_prediction_mm=back_mm)
 
 
 def hausdorff_mm(distances: SurfaceDistances) -> float:
@@ -82,9 +88,8 @@ def hd95_mm(distances: SurfaceDistances, percentile: float = 95.0) -> float:
     """
     if not _pooled(distances).size:
         return math.nan
-    forth = np.percentile(distances.prediction_to_reference_mm, percentile)
-    back = np.percentile(distances.reference_to_prediction_mm, percentile)
-    return float(max(forth, back))
+    forth, back = distances.prediction_to_reference_mm, distances.reference_to_prediction_mm
+    return max(percentile_of(forth, percentile), percentile_of(back, percentile))
 
 
 def assd_mm(distances: SurfaceDistances) -> float:
@@ -115,8 +120,28 @@ def contour_distances(
     Free of the floor that the distance between slices puts under the 3D measures when one slice is missed, and of the
     cut faces that a part of a stack would have.
     """
-    slices = zip(prediction, reference, strict=True)
-    return tuple(surface_distances(predicted, referred, spacing_mm[1:]) for predicted, referred in slices)
+    if prediction.shape != reference.shape or prediction.ndim != 3:
+        raise ValueError(f"expected (z, y, x) masks of one shape, got {prediction.shape} and {reference.shape}")
+    found = [_NOWHERE] * len(prediction)
+    either = prediction.any(axis=(1, 2)) & reference.any(axis=(1, 2))  # (z,)
+    slices = np.flatnonzero(either)
+    if not slices.size:
+        return tuple(found)
+    predicted, referred = (surface(mask[slices], axes=(1, 2)) for mask in (prediction, reference))
+    forth_mm, back_mm = nearest_mm(predicted, referred, (math.inf, *spacing_mm[1:]))
+    ends = (np.cumsum(np.count_nonzero(contours, axis=(1, 2)))[:-1] for contours in (predicted, referred))
+    for z, forth, back in zip(slices, *map(np.split, (forth_mm, back_mm), ends), strict=True):
+        found[z] = SurfaceDistances(prediction_to_reference_mm=forth, reference_to_prediction_mm=back)
+    return tuple(found)
+
+
+def _as_stacks(
+    a: NDArray[np.bool_], b: NDArray[np.bool_], spacing_mm: tuple[float, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[float, ...]]:
+    """Return masks of one to three axes as (z, y, x)."""
+    lacking = 3 - a.ndim
+    shape = (1,) * lacking + a.shape
+    return a.reshape(shape), b.reshape(shape), (math.inf, 1.0)[:lacking] + spacing_mm
 
 
 def _pooled(distances: SurfaceDistances) -> NDArray[np.float64]:

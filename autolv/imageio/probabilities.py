@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
+from autolv.schema.preprocessed import Box
 from autolv.schema.record import write_bytes
 
 _CERTAIN = 0.999  # outside the box the background is at least this probable
@@ -27,19 +30,28 @@ def write_probabilities(path: Path, probabilities: NDArray[np.float32]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_probabilities(path: Path) -> NDArray[np.float32]:
-    """Return the (classes, z, y, x) probabilities stored at ``path``; outside the stored box the background is certain.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stored:
+    """Probabilities (classes, z, y, x) inside ``box`` of a grid of ``shape``; outside it the background is certain."""
+
+    inside: NDArray[np.float32]
+    box: Box
+    shape: tuple[int, int, int]
+
+
+def read_probabilities(path: Path) -> Stored:
+    """Return the probabilities stored at ``path``; a case without any foreground has an empty box.
 
     Raises ``DataError`` if the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             inside, box, shape = stored["inside"], stored["box"], tuple(int(n) for n in stored["shape"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        z, y, x = ((int(low), int(high)) for low, high in box)
+        if len(shape) != 4 or inside.shape != (shape[0], *(high - low for low, high in (z, y, x))):
+            raise ValueError(f"probabilities of shape {inside.shape} in a box of {shape}")
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(
             f"{path} cannot be read ({error}).", remedy="Delete the fold's validation folder and train the fold again."
         ) from error
-    probabilities = np.zeros(shape, dtype=np.float32)
-    probabilities[0] = 1.0
-    probabilities[(slice(None), *(slice(int(low), int(high)) for low, high in box))] = inside
-    return probabilities
+    return Stored(inside=inside.astype(np.float32), box=(z, y, x), shape=(shape[1], shape[2], shape[3]))

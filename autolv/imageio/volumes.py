@@ -34,7 +34,7 @@ def read_image(path: Path) -> Volume:
     cannot be read, has five dimensions, more than one channel, or axes that span no volume.
     """
     stored = _read(path)
-    return _volume(stored, _array(stored).astype(np.float32))
+    return _volume(stored, _array(stored), np.float32)
 
 
 def read_labels(path: Path) -> Volume:
@@ -141,8 +141,8 @@ def _array(stored: Stored) -> NDArray[np.generic]:
     return stored.array
 
 
-def _volume(stored: Stored, array: NDArray[np.generic]) -> Volume:
-    canonical = np.ascontiguousarray(stored.geometry.to_canonical(array))
+def _volume(stored: Stored, array: NDArray[np.generic], dtype: type[np.generic] | None = None) -> Volume:
+    canonical = np.ascontiguousarray(stored.geometry.to_canonical(array), dtype=dtype)  # at most one copy
     return Volume(array=canonical, geometry=stored.geometry, frame_time_ms=stored.frame_time_ms)
 
 

@@ -6,7 +6,8 @@ in a mean of logits. Probabilities weigh every member alike, and sum to one agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import numpy as np
@@ -37,6 +38,29 @@ def mean_probabilities(members: Iterable[NDArray[np.float32]]) -> NDArray[np.flo
         raise ValueError("an ensemble needs at least one member")
     total /= np.float32(count)
     return total
+
+
+def mean_in_box(members: Sequence[tuple[NDArray[np.float32], Box]]) -> tuple[NDArray[np.float32], Box]:
+    """Return the ``mean_probabilities`` of members (classes, z, y, x) that lie in boxes of one grid, and the box of all.
+
+    Outside its box the background is certain for a member, and so it is for the mean outside the box that comes back. A box
+    may be empty.
+    """
+    filled = [box for array, box in members if array.size]
+    if not filled:
+        return members[0]
+    whole = functools.reduce(_union, filled)
+    return mean_probabilities(_on_box(array, box, whole) for array, box in members), whole
+
+
+def _on_box(array: NDArray[np.float32], box: Box, whole: Box) -> NDArray[np.float32]:
+    if box == whole:
+        return array
+    if array.size:
+        return on_whole_grid(array, _within(whole, box), box_shape(whole))
+    certain = np.zeros((len(array), *box_shape(whole)), dtype=np.float32)
+    certain[0] = 1.0
+    return certain
 
 
 @final

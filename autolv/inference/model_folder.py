@@ -10,15 +10,14 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
+from typing import TYPE_CHECKING
 
 from autolv.core.errors import ModelError, SchemaError
-from autolv.networks import build_network
 from autolv.schema.record import read_record, write_bytes, write_record
 from autolv.schema.results import BestConfig, Member
+
+if TYPE_CHECKING:
+    import torch
 
 RECORD = "best_config.json"
 _REMEDY = "Run autolv_find_best_config again, or copy the whole model folder again."
@@ -99,6 +98,12 @@ def load_network(folder: Path, best: BestConfig, member: Member) -> torch.nn.Mod
     Raises ``ModelError`` if the weights are missing, lie outside the folder, are not those that were written, or do not
     fit the network.
     """
+    import torch  # here, since choosing a model and reading its record need none of it
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from autolv.networks import build_network
+
     path = _inside(folder, member)
     data = _read(path)
     _refuse_tampered(data, member, path)

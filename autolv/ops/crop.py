@@ -21,13 +21,22 @@ def nonzero_box(array: NDArray[np.generic]) -> Box:
     if array.ndim != 3:
         raise ValueError(f"array must be (z, y, x), got shape {array.shape}")
     occupied = array != 0
+    plane = np.logical_or.reduce(occupied, axis=0)  # (y, x); along the last axis it would take several times as long
     sides = []
-    for axis in range(3):
-        present = np.flatnonzero(occupied.any(axis=tuple(i for i in range(3) if i != axis)))
+    for along in (occupied.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)):
+        present = np.flatnonzero(along)
         if present.size == 0:
             return whole_box(array.shape)
         sides.append((int(present[0]), int(present[-1]) + 1))
     return sides[0], sides[1], sides[2]
+
+
+def with_margin(box: Box, shape: tuple[int, ...], margin: int = 1) -> Box:
+    """Return ``box`` widened by ``margin`` voxels on all sides, as far as the last three axes of ``shape`` go."""
+    z, y, x = (
+        (max(0, start - margin), min(size, stop + margin)) for (start, stop), size in zip(box, shape[-3:], strict=True)
+    )
+    return z, y, x
 
 
 def whole_box(shape: tuple[int, ...]) -> Box:

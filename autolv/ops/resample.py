@@ -9,16 +9,17 @@ shrinking.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from types import EllipsisType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 # Weights of a tie such as 1/2 + 1/2 come out of float32 products with noise of about 1e-7 that depends on the machine.
 _TIE = 1e-5
+_MARGIN = 40  # samples beyond the ends that count: 0.27 ** 40 is nothing beside 1
 
 
 @functools.lru_cache(maxsize=256)
@@ -26,7 +27,7 @@ def spline_matrix(n_in: int, n_out: int, order: int) -> NDArray[np.float32]:
     """Return the (n_out, n_in) matrix that resamples a line of n_in samples to n_out with a spline of ``order``.
 
     ``order`` is 3 (cubic), 1 (linear) or 0 (nearest; a sample midway goes to the higher index, as in scipy). The result
-    is shared between calls and read-only. Rows sum to one. The matrix is scipy's own zoom of the unit vectors.
+    is shared between calls and read-only. Rows sum to one. A cubic one holds scipy's own zoom of the unit vectors.
     """
     if n_in < 1 or n_out < 1:
         raise ValueError(f"sizes must be positive, got {n_in} and {n_out}")
@@ -37,8 +38,7 @@ def spline_matrix(n_in: int, n_out: int, order: int) -> NDArray[np.float32]:
     elif n_in == 1:
         matrix = np.ones((n_out, 1), dtype=np.float32)
     elif order == 3:
-        columns = [ndimage.zoom(unit, n_out / n_in, order=3, mode="nearest", grid_mode=True) for unit in np.eye(n_in)]
-        matrix = np.stack(columns, axis=1).astype(np.float32)
+        matrix = _cubic(n_in, n_out)
     else:
         matrix = _linear(n_in, n_out) if order == 1 else _nearest(n_in, n_out)
     matrix.setflags(write=False)
@@ -171,6 +171,28 @@ def _nearest_labels(labels: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[
     for axis, size in zip(range(-len(shape), 0), shape, strict=True):
         result = np.take(result, nearest_index(labels.shape[axis], size), axis=axis)
     return result
+
+
+def _cubic(n_in: int, n_out: int) -> NDArray[np.float32]:
+    """Return the matrix of scipy's ``zoom`` with order 3 and mode ``nearest``, made in one piece and without scipy.
+
+    An output sample is the sum of four B-spline coefficients; a sample's share in the coefficient k samples away is
+    sqrt(3) (sqrt(3) - 2) ** k, by the recursive filter of Unser 1999 (IEEE Signal Process Mag 16:22).
+    """
+    wanted, lengthened = np.arange(-2, n_in + 2), np.arange(-_MARGIN, n_in + _MARGIN)
+    share = math.sqrt(3) * (math.sqrt(3) - 2) ** np.arange(n_in + 2 + _MARGIN)
+    shares = share[np.abs(np.subtract.outer(wanted, lengthened))]  # (n_in + 4, n_in + 2 margins)
+    coefficients = shares[:, _MARGIN:-_MARGIN].copy()  # (n_in + 4, n_in)
+    coefficients[:, 0] += shares[:, :_MARGIN].sum(axis=1)  # what goes on beyond the ends is the edge value
+    coefficients[:, -1] += shares[:, -_MARGIN:].sum(axis=1)
+    position = (np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5
+    low = np.floor(position).astype(np.intp)
+    t = (position - low)[:, None]
+    matrix: NDArray[np.float64] = (1 - t) ** 3 / 6 * coefficients[low + 1]
+    matrix += (3 * t**3 - 6 * t**2 + 4) / 6 * coefficients[low + 2]
+    matrix += (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6 * coefficients[low + 3]
+    matrix += t**3 / 6 * coefficients[low + 4]
+    return matrix.astype(np.float32)
 
 
 def _linear(n_in: int, n_out: int) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.errors import DataError, PlanError
+from autolv.core.geometry import Volume
 from autolv.core.workspace import Workspace
 from autolv.imageio.store import StoredCase, map_stored, read_stored, read_stored_record, write_stored
 from autolv.imageio.volumes import read_image, read_labels
@@ -23,18 +25,53 @@ from autolv.schema.plan import Preprocessing
 from autolv.schema.preprocessed import Box, PreprocessedCase
 
 _log = logging.getLogger(__name__)
+_MOST_HELD = 256 << 20  # bytes: what 100 frames of ACDC take; beyond it reading twice costs less than the memory
 IN_MEMORY_SHARE = 0.4  # of the memory; the network's activations, and other programs, need the rest
 
 
-def fill_cache(workspace: Workspace, folder: Path, dataset: Dataset, block: Preprocessing, *, workers: int) -> int:
-    """Preprocess every training case whose stored result is missing or stale; return how many that were."""
+class Held:
+    """Images and internal labels that were read already, by case, as far as they take little memory."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, tuple[Volume, NDArray[np.uint8]]] = {}
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def put(self, case: Case, image: Volume, labels: NDArray[np.uint8]) -> None:
+        """Keep a case where there is room; safe from several threads."""
+        with self._lock:
+            self._bytes += image.array.nbytes + labels.nbytes
+            if self._bytes <= _MOST_HELD:
+                self._cases[case.case] = image, labels
+
+    def get(self, folder: Path, dataset: Dataset, case: Case) -> tuple[Volume, NDArray[np.uint8]]:
+        """Return image and labels of ``case``, read where they are not held."""
+        if case.case in self._cases:
+            return self._cases[case.case]
+        labels = read_labels(folder / str(case.label)).array
+        return read_image(folder / case.image), dataset.schema_.to_internal(labels)
+
+
+def fill_cache(
+    workspace: Workspace,
+    folder: Path,
+    dataset: Dataset,
+    block: Preprocessing,
+    *,
+    workers: int,
+    held: Held | None = None,
+) -> int:
+    """Preprocess every training case whose stored result is missing or stale; return how many that were.
+
+    What is in ``held`` is not read again.
+    """
 
     def one(case: Case) -> bool:
         path = stored_file(workspace, dataset, block, case)
         key = _key(folder, dataset, block, case)
         if _stored_key(path) == key:
             return False
-        write_stored(path, preprocess_case(folder, dataset, block, case, key))
+        write_stored(path, preprocess_case(folder, dataset, block, case, key, held))
         return True
 
     done = run_each(one, dataset.training, name=lambda c: c.case, label="preprocess", workers=workers)
@@ -43,11 +80,12 @@ def fill_cache(workspace: Workspace, folder: Path, dataset: Dataset, block: Prep
     return sum(done)
 
 
-def preprocess_case(folder: Path, dataset: Dataset, block: Preprocessing, case: Case, key: str) -> StoredCase:
-    """Return one case preprocessed from its raw files."""
+def preprocess_case(
+    folder: Path, dataset: Dataset, block: Preprocessing, case: Case, key: str, held: Held | None = None
+) -> StoredCase:
+    """Return one case preprocessed from its raw files, or from what of them is ``held``."""
     schema = dataset.schema_
-    volume = read_image(folder / case.image)
-    labels = schema.to_internal(read_labels(folder / str(case.label)).array)
+    volume, labels = (held or Held()).get(folder, dataset, case)
     image, grid = preprocess_image(volume, block)
     resampled = preprocess_labels(labels, grid, len(schema.structures) + 1, block.label_order)
     counts = np.bincount(resampled.ravel(), minlength=len(schema.structures) + 1)

@@ -46,6 +46,7 @@ def evaluate(
     root: Path | str = ".",
     labels: dict[str, int] | None = None,
     allow_missing: bool = False,
+    figure: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
 ) -> Evaluation:
@@ -53,9 +54,10 @@ def evaluate(
 
     The codes of the structures come from ``labels``, else from the dataset ``dataset``, else from a ``dataset.json`` beside
     or above either folder; patient, phase and group from ``cases.csv`` there, else patient and phase from the files' names,
-    and no group. With ``output``, ``evaluation.json``, ``cases.csv``, ``patients.csv`` and ``agreement.png`` are written
-    there. Raises ``WorkspaceError`` for an unknown ``dataset``, ``DataError`` for a pair that does not fit, and for references
-    without a prediction unless ``allow_missing``: a case that failed must not improve the means by being absent.
+    and no group. With ``output``, ``evaluation.json``, ``cases.csv``, ``patients.csv`` and, with ``figure``,
+    ``agreement.png`` are written there. Raises ``WorkspaceError`` for an unknown ``dataset``, ``DataError`` for a pair that
+    does not fit, and for references without a prediction unless ``allow_missing``: a case that failed must not improve the
+    means by being absent.
     """
     references, predictions = Path(reference), Path(prediction)
     schema, known = _schema_and_cases(references, predictions, dataset, Path(root), labels)
@@ -73,7 +75,8 @@ def evaluate(
         write_record(evaluation, target / "evaluation.json")
         write_text(target / "cases.csv", cases_csv(evaluation))
         write_text(target / "patients.csv", patients_csv(evaluation))
-        agreement_figure(evaluation, target / "agreement.png")
+        if figure:
+            agreement_figure(evaluation, target / "agreement.png")
         _log.info("written: %s", target)
     return evaluation
 

@@ -1,4 +1,4 @@
-"""Recipe of ``autolv_plan_and_preprocess``: check, fingerprint, plan, splits, and the preprocessed cache."""
+"""Recipe of ``autolv_plan_and_preprocess``: check and fingerprint in one pass, plan, splits, the preprocessed cache."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from autolv.core.errors import DataError, SchemaError, SplitError, WorkspaceError
+from autolv.core.geometry import Volume
 from autolv.core.workspace import Workspace
 from autolv.datasets.check import check_dataset
 from autolv.datasets.raw import write_cases
-from autolv.imageio.volumes import read_image, read_labels
-from autolv.parallel import run_each
-from autolv.pipeline.cache import fill_cache
+from autolv.pipeline.cache import Held, fill_cache
 from autolv.pipeline.context import open_dataset, thread_count
 from autolv.planning.fingerprint import combine_fingerprints, fingerprint_case
 from autolv.planning.planner import make_plan
@@ -55,7 +54,15 @@ def plan_and_preprocess(
     workspace = Workspace.at(root)
     folder, record = open_dataset(workspace, dataset, patient_pattern=patient_pattern)
     threads = thread_count(workers)
-    report = check_dataset(folder, record, workers=threads)
+    schema, held = record.schema_, Held()
+    measured: dict[str, CaseFingerprint] = {}
+
+    def measure(case: Case, image: Volume, labels: Volume) -> None:
+        internal = schema.to_internal(labels.array)
+        measured[case.case] = fingerprint_case(case, image, internal, schema.structures)
+        held.put(case, image, internal)
+
+    report = check_dataset(folder, record, workers=threads, each=measure)
     write_record(report, workspace.check_file(dataset))
     if report.problems:
         _log.warning("%s", report.to_table())
@@ -64,7 +71,7 @@ def plan_and_preprocess(
             f"the check of {dataset} found errors (table above, {workspace.check_file(dataset)}).",
             remedy="Mend them as the table says and run the same command again.",
         )
-    fingerprint = _fingerprint(folder, record, threads)
+    fingerprint = combine_fingerprints(record, [measured[case.case] for case in record.training])
     asked = device != "auto" or memory_gb is not None or time_budget_minutes is not None
     compute = _compute(device, memory_gb, time_budget_minutes)
     plan = _plan(workspace, fingerprint, compute, asked=asked, overwrite=overwrite)
@@ -76,21 +83,9 @@ def plan_and_preprocess(
     write_record(plan, workspace.plan_file(dataset))
     _log.info("plan, fingerprint and splits: %s", workspace.plans(dataset))
     for block in {c.preprocessing.content_hash(): c.preprocessing for c in plan.configurations.values()}.values():
-        fill_cache(workspace, folder, record, block, workers=threads)
+        fill_cache(workspace, folder, record, block, workers=threads, held=held)
     _log.info("recommended: %s (%s)", plan.recommended, plan.recommended_reason)
     return plan
-
-
-def _fingerprint(folder: Path, dataset: Dataset, workers: int) -> Fingerprint:
-    schema = dataset.schema_
-
-    def one(case: Case) -> CaseFingerprint:
-        image = read_image(folder / case.image)
-        labels = schema.to_internal(read_labels(folder / str(case.label)).array)
-        return fingerprint_case(case, image, labels, schema.structures)
-
-    cases = run_each(one, dataset.training, name=lambda c: c.case, label="fingerprint", workers=workers)
-    return combine_fingerprints(dataset, cases)
 
 
 def _compute(device: str, memory_gb: float | None, minutes: float | None) -> Compute:

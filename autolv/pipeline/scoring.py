@@ -1,36 +1,63 @@
-"""Scoring candidates from the probabilities that validation left: each case read once, nothing predicted again."""
+"""Scoring candidates from the probabilities that validation left: each file read once, nothing predicted or written again."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autolv.core.geometry import Spacing, Triple
 from autolv.evaluation.agreement import agreement_by_patient
 from autolv.evaluation.case import compare_case
 from autolv.evaluation.means import mean
-from autolv.evaluation.overlap import joint_histogram, overlap_of
+from autolv.evaluation.overlap import joint_counts, overlap_of
 from autolv.evaluation.patients import EF
 from autolv.evaluation.summary import summarise
 from autolv.imageio.probabilities import read_probabilities
 from autolv.imageio.volumes import read_labels
-from autolv.inference.ensemble import mean_probabilities, most_probable
+from autolv.inference.ensemble import mean_in_box, most_probable
+from autolv.ops.crop import crop, nonzero_box, paste
 from autolv.parallel import run_each
 from autolv.pipeline.model import TrainedFold
 from autolv.postprocessing import apply_steps
 from autolv.schema.dataset import Case, Dataset
+from autolv.schema.preprocessed import Box
 from autolv.schema.results import CaseMetrics, Evaluation, Step, StructureMetrics
-from autolv.selection.candidates import SharedCases
+from autolv.selection.candidates import SharedCases, enumerate_candidates
 
 Parts = tuple[str, ...]
 _NAN = math.nan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Prepared:
+    """A case with the labels of every candidate that validated it, all in the box about what is labelled in any of them."""
+
+    box: Box
+    shape: Triple
+    spacing_mm: Spacing
+    reference: NDArray[np.uint8]
+    labels: dict[Parts, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _After:
+    """A candidate's labels of a case after some steps, and how often they meet each label of the reference."""
+
+    labels: NDArray[np.uint8]
+    counts: NDArray[np.int64]
+
+
 class Scorer:
-    """Dice and EF of every candidate on validated cases; labels of a candidate are made once and kept."""
+    """Dice and EF of every candidate on validated cases.
+
+    Each case's files are read once, for all candidates; what is kept is the part about the heart. Steps are applied to what
+    the steps before them left, and where a step changes nothing, nothing is counted again.
+    """
 
     def __init__(self, folder: Path, dataset: Dataset, trained: dict[str, list[TrainedFold]], *, workers: int) -> None:
         self._folder = folder
@@ -43,8 +70,9 @@ class Scorer:
                 for case in dataset.training:
                     if case.patient in set(fold.record.validation_patients):
                         self._place.setdefault(name, {})[case.case] = fold
-        self._labels: dict[tuple[Parts, str], NDArray[np.uint8]] = {}
-        self._references: dict[str, tuple[NDArray[np.uint8], tuple[float, float, float]]] = {}
+        self._candidates = enumerate_candidates(list(trained))
+        self._prepared: dict[str, _Prepared] = {}
+        self._known: dict[tuple[Parts, str, tuple[str, ...]], _After] = {}
 
     def cases(self, parts: Parts) -> list[Case]:
         """Return the cases that every configuration in ``parts`` has validated."""
@@ -65,12 +93,13 @@ class Scorer:
 
         It is NaN where a structure was not annotated.
         """
+        keys = tuple(step.content_hash() for step in steps)
 
         def one(case: Case) -> list[float]:
-            histogram = self._histogram(parts, case, steps)
+            counts = self._after(parts, case, steps, keys).counts
             hidden = case.not_annotated(self._structures)
             return [
-                _NAN if name in hidden else overlap_of(histogram, channel).dice
+                _NAN if name in hidden else overlap_of(counts, channel).dice
                 for channel, name in enumerate(self._structures, start=1)
             ]
 
@@ -90,11 +119,14 @@ class Scorer:
 
     def evaluation(self, parts: Parts, cases: Sequence[Case], steps: tuple[Step, ...]) -> Evaluation:
         """Return the full evaluation, distances included, of an ensemble after ``steps``."""
+        keys = tuple(step.content_hash() for step in steps)
 
         def one(case: Case) -> CaseMetrics:
-            reference, spacing_mm = self._reference(case)
+            known = self._of(case)
+            labels = self._after(parts, case, steps, keys).labels
+            predicted, reference = (paste(array, known.box, known.shape) for array in (labels, known.reference))
             return compare_case(
-                self._after(parts, case, steps), reference, spacing_mm, self._structures,
+                predicted, reference, known.spacing_mm, self._structures,
                 case=case.case, patient=case.patient, phase=case.phase, group=case.group,
                 not_annotated=case.not_annotated(self._structures),
             )  # fmt: skip
@@ -102,42 +134,65 @@ class Scorer:
         metrics = run_each(one, cases, name=lambda case: case.case, label="evaluate", workers=self._workers)
         return summarise(tuple(metrics))
 
-    def _histogram(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> NDArray[np.int64]:
-        reference, _ = self._reference(case)
-        return joint_histogram(self._after(parts, case, steps), reference, len(self._structures) + 1)
+    def _after(self, parts: Parts, case: Case, steps: tuple[Step, ...], keys: tuple[str, ...]) -> _After:
+        """Return a candidate's labels of ``case`` after ``steps``, whose hashes are ``keys``.
 
-    def _after(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> NDArray[np.uint8]:
-        labels = self._predicted(parts, case)
+        Those that further steps begin with are kept.
+        """
+        key = (parts, case.case, keys)
+        if key in self._known:
+            return self._known[key]
+        known = self._of(case)
         if not steps:
-            return labels
-        return apply_steps(labels, steps, self._structures, self._reference(case)[1])[0]
+            found = self._counted_labels(known.labels[parts], known)
+            self._known[key] = found
+            return found
+        before = self._after(parts, case, steps[:-1], keys[:-1])
+        self._known[parts, case.case, keys[:-1]] = before
+        labels, (changed,) = apply_steps(before.labels, steps[-1:], self._structures, known.spacing_mm)
+        return self._counted_labels(labels, known) if changed else before
 
-    def _predicted(self, parts: Parts, case: Case) -> NDArray[np.uint8]:
-        key = (parts, case.case)
-        if key not in self._labels:
-            members = (
-                read_probabilities(self._place[name][case.case].place / "validation" / f"{case.case}.npz")
-                for name in parts
-            )
-            self._labels[key] = most_probable(mean_probabilities(members))
-        return self._labels[key]
+    def _counted_labels(self, labels: NDArray[np.uint8], known: _Prepared) -> _After:
+        return _After(labels=labels, counts=joint_counts(labels, known.reference, len(self._structures) + 1))
 
-    def _reference(self, case: Case) -> tuple[NDArray[np.uint8], tuple[float, float, float]]:
-        if case.case not in self._references:
-            volume = read_labels(self._folder / str(case.label))
-            self._references[case.case] = (self._dataset.schema_.to_internal(volume.array), volume.spacing_mm)
-        return self._references[case.case]
+    def _of(self, case: Case) -> _Prepared:
+        if case.case not in self._prepared:
+            self._prepared[case.case] = self._prepare(case)
+        return self._prepared[case.case]
+
+    def _prepare(self, case: Case) -> _Prepared:
+        volume = read_labels(self._folder / str(case.label))
+        reference = self._dataset.schema_.to_internal(volume.array)
+        stored = {
+            name: read_probabilities(places[case.case].place / "validation" / f"{case.case}.npz")
+            for name, places in self._place.items()
+            if case.case in places
+        }
+        labels = {}
+        for parts in self._candidates:
+            if all(name in stored for name in parts):
+                mean, box = mean_in_box([(stored[name].inside, stored[name].box) for name in parts])
+                labels[parts] = paste(most_probable(mean), box, reference.shape) if mean.size else 0 * reference
+        labelled = np.logical_or.reduce([array != 0 for array in (reference, *labels.values())])
+        box = nonzero_box(labelled)
+        return _Prepared(
+            box=box,
+            shape=volume.geometry.shape,
+            spacing_mm=volume.spacing_mm,
+            reference=crop(reference, box).copy(),
+            labels={parts: crop(array, box).copy() for parts, array in labels.items()},
+        )
 
     def _counted(self, parts: Parts, case: Case) -> CaseMetrics:
         """Return a case's metrics as far as voxel counts give them."""
-        histogram = self._histogram(parts, case, ())
-        voxel_ml = math.prod(self._reference(case)[1]) / 1000.0
+        counts = self._after(parts, case, (), ()).counts
+        voxel_ml = math.prod(self._of(case).spacing_mm) / 1000.0
         structures = {}
         hidden = case.not_annotated(self._structures)
         for channel, name in enumerate(self._structures, start=1):
             if name in hidden:
                 continue
-            overlap = overlap_of(histogram, channel)
+            overlap = overlap_of(counts, channel)
             structures[name] = StructureMetrics(
                 dice=overlap.dice, iou=overlap.iou, hausdorff_mm=_NAN, hd95_mm=_NAN, assd_mm=_NAN, surface_dice={},
                 volume_ml=overlap.prediction_voxels * voxel_ml,

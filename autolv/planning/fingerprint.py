@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
 from autolv.ops.crop import box_shape, nonzero_box
+from autolv.ops.percentile import percentiles_of
 from autolv.planning.twins import merge_overlapping
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, NanTriple, Spread
@@ -162,10 +163,11 @@ def _heart_offset_mm(case: CaseFingerprint) -> NanTriple:
 
 def _intensity(values: NDArray[np.float32]) -> Intensity:
     """Return the statistics of the finite ones among ``values``."""
-    finite = values[np.isfinite(values)].astype(np.float64)
+    finite = values[np.isfinite(values)]
     if finite.size == 0:
         return Intensity(mean=math.nan, sd=math.nan, p005=math.nan, p50=math.nan, p995=math.nan)
-    p005, p50, p995 = (float(v) for v in np.percentile(finite, (0.5, 50, 99.5)))
+    p005, p50, p995 = percentiles_of(finite, (0.5, 50, 99.5))
+    finite = finite.astype(np.float64)
     return Intensity(mean=float(finite.mean()), sd=float(finite.std()), p005=p005, p50=p50, p995=p995)
 
 

@@ -3,7 +3,8 @@
 A step is a pure function ``step(labels, channel, structures, spacing_mm, **parameters)`` of labels, uint8 (z, y, x),
 that returns new labels and leaves its input as it was. ``channel`` is the label of the structure to work on (1 + its
 position in ``structures``), or ``None`` for all of them; ``spacing_mm`` is (z, y, x). Labels without any structure
-come back as they are.
+come back as they are. A step gets the part of the grid about all that is labelled, with a margin of a voxel where there is one,
+so its result must not depend on background further away.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from autolv.core.errors import ModelError
 from autolv.core.geometry import Spacing
 from autolv.core.registry import Registry
+from autolv.ops.crop import crop, nonzero_box, with_margin
 from autolv.schema.results import Step
 
 PostprocessingStep = Callable[..., NDArray[np.uint8]]
@@ -33,8 +35,11 @@ def apply_steps(
     """
     if labels.ndim != 3 or labels.dtype != np.uint8:
         raise ValueError(f"labels must be uint8 (z, y, x), got {labels.dtype} of shape {labels.shape}")
-    current = labels.copy()
-    changed = []
+    result = labels.copy()
+    if not result.any():
+        return result, (0,) * len(steps)
+    current = crop(result, with_margin(nonzero_box(result), result.shape))  # a view, written to below
+    inside, changed = current, []
     for step in steps:
         if step.structure and step.structure not in structures:
             raise ModelError(
@@ -46,4 +51,5 @@ def apply_steps(
         after = POSTPROCESSING.get(step.name)(current, channel, structures, spacing_mm, **step.parameters)
         changed.append(int(np.count_nonzero(after != current)))
         current = after
-    return current, tuple(changed)
+    inside[...] = current
+    return result, tuple(changed)

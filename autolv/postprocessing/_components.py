@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FULL: Final = 26  # voxels that share a face, an edge or a corner are connected
+_FACES: Final = 6
 
 
 def channels_of(channel: int | None, structures: Sequence[str]) -> tuple[int, ...]:
@@ -31,3 +32,11 @@ def components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.integer], NDArray[np
     voxels = np.bincount(numbered.ravel(), minlength=count + 1).astype(np.int64)
     voxels[0] = 0
     return numbered, voxels
+
+
+def in_plane_components(mask: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """Return the components of each slice of ``mask`` (z, y, x) by itself, numbered from 1; pixels meet at their edges."""
+    apart = np.zeros((2 * len(mask), *mask.shape[1:]), dtype=bool)  # an empty slice between each two
+    apart[::2] = mask
+    numbered: NDArray[np.integer] = cc3d.connected_components(apart, connectivity=_FACES)
+    return numbered[::2]

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from autolv.core.geometry import Spacing
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM
+from autolv.ops.crop import crop, nonzero_box
 from autolv.postprocessing import POSTPROCESSING
-from autolv.postprocessing._components import channels_of
-
-# neighbours within a slice: the four that share an edge
-_IN_PLANE = np.array([[[0] * 3] * 3, [[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[0] * 3] * 3], dtype=bool)
+from autolv.postprocessing._components import channels_of, in_plane_components
 
 
 @POSTPROCESSING.register("fill_holes")
@@ -40,17 +38,34 @@ def fill_holes(
 
 def _fill(labels: NDArray[np.uint8], channel: int, enclosing: Sequence[int]) -> None:
     """Fill in place (the caller's own copy), within the box of the enclosing structures."""
-    from scipy import ndimage
-
     wall = np.isin(labels, enclosing)
     if not wall.any():
         return
-    box = ndimage.find_objects(wall.astype(np.uint8))[0]  # holes lie inside it
-    inside, within = wall[box], labels[box]
-    holes = ndimage.binary_fill_holes(inside, structure=_IN_PLANE) & (within == 0)
+    box = nonzero_box(wall)  # holes lie inside it
+    within = crop(labels, box)
+    holes = _enclosed(crop(wall, box)) & (within == 0)
     if not holes.any():
         return
-    numbered, _ = ndimage.label(holes, structure=_IN_PLANE)
-    beside = ndimage.binary_dilation(within == channel, structure=_IN_PLANE)
+    numbered = in_plane_components(holes)
+    beside = _with_neighbours(within == channel)
     touching = np.unique(numbered[beside & holes])
     within[np.isin(numbered, touching[touching > 0])] = channel
+
+
+def _enclosed(wall: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what of the slices (z, y, x) is no wall and cannot be left without crossing it."""
+    free = np.pad(~wall, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    numbered = in_plane_components(free)
+    outside = numbered[:, :1, :1]  # a corner of the margin, which is one piece
+    enclosed: NDArray[np.bool_] = free & (numbered != outside)
+    return enclosed[:, 1:-1, 1:-1]
+
+
+def _with_neighbours(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return ``mask`` (z, y, x) and the four neighbours of its pixels within their slices."""
+    wide = mask.copy()
+    wide[:, 1:] |= mask[:, :-1]
+    wide[:, :-1] |= mask[:, 1:]
+    wide[:, :, 1:] |= mask[:, :, :-1]
+    wide[:, :, :-1] |= mask[:, :, 1:]
+    return wide

@@ -93,7 +93,12 @@ class Arm:
 
     def _look(self, *, watched: bool) -> None:
         if watched:
-            self.peak_mib = max(self.peak_mib, sum(_pss_mib(pid) for pid in _tree(self._process.pid)))
+            self.peak_mib = max(self.peak_mib, tree_mib(self._process.pid))
+
+
+def tree_mib(root: int) -> float:
+    """Return the memory of a process and all its descendants in MiB, shared pages counted once."""
+    return sum(_pss_mib(pid) for pid in _tree(root))
 
 
 def _tree(root: int) -> list[int]:

@@ -68,11 +68,11 @@ CASES = {
         },
     ),
     "evaluate": (
-        "-r REF -p PRED -o OUT -d D --labels LV=3 --allow-missing --overwrite --workers 1 --root ROOT",
+        "-r REF -p PRED -o OUT -d D --labels LV=3 --allow-missing --no-figure --overwrite --workers 1 --root ROOT",
         {
             "reference": Path("REF"), "prediction": Path("PRED"), "output": Path("OUT"), "dataset": "D",
             "root": Path("ROOT"), "labels": {"LV": 3}, "overwrite": True, "workers": 1,
-            "allow_missing": True,
+            "allow_missing": True, "figure": False,
         },
     ),
     "report": (

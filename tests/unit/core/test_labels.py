@@ -81,3 +81,19 @@ def test_labels_that_cannot_be_meant_are_refused_with_a_remedy(labels: dict[str,
 def test_the_order_of_channels_is_fixed() -> None:
     assert STRUCTURES == (LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY)
     assert LabelSchema({RV_CAVITY: 1, LV_CAVITY: 2}).structures == (LV_CAVITY, RV_CAVITY)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_codes_become_channels_as_by_comparing_with_each(dtype):
+    schema = LabelSchema.from_names(ACDC)
+    array = np.random.default_rng(0).choice([0, *schema.codes.values()], (3, 7, 5)).astype(dtype)
+    expected = np.zeros(array.shape, dtype=np.uint8)
+    for channel, name in enumerate(schema.structures, start=1):
+        expected[array == schema.codes[name]] = channel
+    np.testing.assert_array_equal(schema.to_internal(array), expected)
+
+
+@pytest.mark.parametrize("array", [np.array([[0, 9, 9]], dtype=np.uint8), np.array([[0, 265, 9]]), np.array([-1, 9.5])])
+def test_an_unknown_code_is_told_whatever_the_type(array):
+    with pytest.raises(DataError, match="unexpected label value"):
+        LabelSchema.from_names(ACDC).to_internal(array)

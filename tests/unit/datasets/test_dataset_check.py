@@ -9,6 +9,7 @@ import pytest
 
 from autolv.datasets.check import check_dataset
 from autolv.datasets.raw import load_dataset
+from autolv.imageio.volumes import read_image, read_labels
 from autolv.ops.enclosure import count_contacts, enclosed, swap_that_fits
 from autolv.schema.dataset import CheckProblem, CheckReport
 
@@ -62,6 +63,22 @@ def test_report_is_the_same_with_threads(tmp_path: Path, nnunet_dataset: Writer)
     folder = nnunet_dataset(tmp_path / "D", cases=TEN)
     label_of(folder, TEN[2]).unlink()
     assert check(folder, workers=3) == check(folder)
+
+
+def test_sound_cases_are_handed_on_as_they_were_read_and_others_are_not(
+    tmp_path: Path, nnunet_dataset: Writer, files: Any
+) -> None:
+    folder = nnunet_dataset(tmp_path / "D", cases=TEN)
+    files.save(label_of(folder, TEN[1]), files.ring((20, 18, 5)))
+    image_of(folder, TEN[7]).write_bytes(image_of(folder, TEN[7]).read_bytes()[:200])
+    got = {}
+    dataset = load_dataset(folder)
+    report = check_dataset(folder, dataset, workers=2, each=lambda case, *volumes: got.update({case.case: volumes}))
+    assert set(got) == set(TEN) - {TEN[1], TEN[7]}
+    assert report == check(folder)
+    for name, (image, labels) in got.items():
+        np.testing.assert_array_equal(image.array, read_image(image_of(folder, name)).array)
+        np.testing.assert_array_equal(labels.array, read_labels(label_of(folder, name)).array)
 
 
 @pytest.mark.parametrize("missing", ["image", "label"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autolv.inference.ensemble import RunningMean, mean_probabilities, most_probable
+from autolv.inference.ensemble import RunningMean, mean_in_box, mean_probabilities, most_probable
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -91,3 +91,24 @@ def test_most_probable_is_argmax_with_the_lower_class_on_ties() -> None:
 def test_most_probable_refuses_what_is_no_probability_map() -> None:
     with pytest.raises(ValueError, match="classes, z, y, x"):
         most_probable(np.zeros(4))
+
+
+def test_a_mean_in_boxes_is_that_of_whole_grids_where_the_background_is_certain_outside():
+    rng = np.random.default_rng(3)
+    boxes = [((0, 2), (1, 4), (2, 6)), ((1, 3), (0, 3), (4, 8)), ((0, 0), (0, 0), (0, 0))]
+    members, grids = [], []
+    for box in boxes:
+        sides = tuple(slice(*side) for side in box)
+        grid = np.zeros((4, 3, 5, 9), dtype=np.float32)
+        grid[0] = 1.0
+        inside = softmax(rng.normal(size=grid[(slice(None), *sides)].shape)).astype(np.float32)
+        grid[(slice(None), *sides)] = inside
+        members.append((inside, box))
+        grids.append(grid)
+    for chosen in ([0], [0, 1], [1, 2], [0, 1, 2]):
+        mean, box = mean_in_box([members[i] for i in chosen])
+        whole = np.zeros((4, 3, 5, 9), dtype=np.float32)
+        whole[0] = 1.0
+        whole[(slice(None), *(slice(*side) for side in box))] = mean
+        np.testing.assert_array_equal(whole, mean_probabilities([grids[i] for i in chosen]))
+    assert mean_in_box(members[2:])[0].size == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autolv.ops.crop import box_shape, crop, nonzero_box, pad_to, paste, whole_box
+from autolv.ops.crop import box_shape, crop, nonzero_box, pad_to, paste, whole_box, with_margin
 
 
 def test_nonzero_box_is_the_smallest_that_holds_all_nonzero_voxels():
@@ -51,3 +51,16 @@ def test_pad_to_centres_and_crop_undoes_it():
     np.testing.assert_array_equal(crop(padded, box), array)
     assert padded.sum() == array.sum() + 9 * (4 * 3 * 7 - 12)
     assert padded.dtype == np.uint8
+
+
+def test_a_margin_ends_at_the_arrays_faces():
+    assert with_margin(((0, 2), (3, 5), (1, 9)), (4, 6, 9)) == ((0, 3), (2, 6), (0, 9))
+    assert with_margin(((1, 2), (1, 2), (1, 2)), (7, 9, 9, 9), margin=3) == ((0, 5), (0, 5), (0, 5))
+
+
+def test_the_box_is_that_of_the_nonzero_indices_on_random_arrays():
+    for seed in range(20):
+        array = (np.random.default_rng(seed).random((5, 11, 9)) < 0.01).astype(np.float32)
+        if array.any():
+            expected = tuple((int(i.min()), int(i.max()) + 1) for i in np.nonzero(array))
+            assert nonzero_box(array) == expected

@@ -162,3 +162,22 @@ def test_a_sample_that_shrinking_passes_over_has_no_window():
     labels = np.zeros((1, 9), dtype=np.uint8)
     labels[0, 2] = 1
     assert not resample_labels(labels, (1, 3), 2).any()
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(256, 216), (232, 271), (154, 154 * 2), (512, 130), (5, 9), (2, 3)])
+def test_the_cubic_matrix_made_in_one_piece_is_scipys_zoom_of_each_unit_vector(n_in, n_out):
+    columns = [ndimage.zoom(unit, n_out / n_in, order=3, mode="nearest", grid_mode=True) for unit in np.eye(n_in)]
+    np.testing.assert_allclose(spline_matrix(n_in, n_out, 3), np.stack(columns, axis=1), rtol=1e-7, atol=1e-12)
+
+
+def test_slices_are_resampled_as_by_scipys_cubic_zoom_of_both_axes():
+    slices = np.random.default_rng(1).normal(size=(2, 60, 45)).astype(np.float32)
+    expected = [
+        ndimage.zoom(one.astype(np.float64), (72 / 60, 50 / 45), order=3, mode="nearest", grid_mode=True)
+        for one in slices
+    ]
+    np.testing.assert_allclose(resample(slices, (72, 50), 3), expected, atol=1e-5)
+
+
+def test_a_constant_slice_stays_constant_up_to_its_edges():
+    np.testing.assert_allclose(resample(np.full((1, 33, 20), 700.0), (29, 41), 3), 700.0, rtol=1e-6)

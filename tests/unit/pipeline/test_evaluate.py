@@ -92,3 +92,13 @@ def test_codes_that_nobody_tells_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not known") as caught:
         evaluate(*two_maps(tmp_path, "a_ED"), workers=0)
     assert "--labels" in caught.value.remedy
+
+
+def test_the_figure_is_left_out_on_request_and_nothing_else(tmp_path: Path) -> None:
+    places = two_maps(tmp_path, "p1_ED", "p1_ES")
+    for name, figure in (("with", True), ("without", False)):
+        evaluate(*places, output=tmp_path / name, labels=ACDC, figure=figure, workers=0)
+    written = {name: {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("with", "without")}
+    assert written["with"].pop("agreement.png").startswith(b"\x89PNG")
+    assert written["with"] == written["without"]
+    assert set(written["without"]) == {"evaluation.json", "cases.csv", "patients.csv"}

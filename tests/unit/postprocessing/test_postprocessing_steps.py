@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from autolv.core.errors import ModelError
 from autolv.core.registry import RegistryError
@@ -204,3 +205,44 @@ def test_labels_of_another_kind_are_refused(labels: NDArray[np.integer]) -> None
 def test_a_channel_that_is_not_there_is_a_programmers_error() -> None:
     with pytest.raises(ValueError, match="between 1 and 3"):
         POSTPROCESSING.get("largest_component")(read("1"), 4, ALL, SPACING)
+
+
+IN_PLANE = np.array([[[0] * 3] * 3, [[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[0] * 3] * 3], dtype=bool)
+
+
+def filled_by_scipy(labels: Labels, channel: int, enclosing: list[int]) -> Labels:
+    """The holes of a structure by scipy's fill, label and dilation over the whole grid."""
+    result = labels.copy()
+    holes = ndimage.binary_fill_holes(np.isin(labels, enclosing), structure=IN_PLANE) & (labels == 0)
+    numbered, _ = ndimage.label(holes, structure=IN_PLANE)
+    touching = np.unique(numbered[ndimage.binary_dilation(labels == channel, structure=IN_PLANE) & holes])
+    result[np.isin(numbered, touching[touching > 0])] = channel
+    return result
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("structure", "channel", "enclosing"), [(ALL[0], LV, [LV]), (ALL[1], MYO, [MYO, LV]), (ALL[2], RV, [RV])]
+)
+def test_holes_are_filled_as_by_scipy(seed: int, structure: str, channel: int, enclosing: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    weights = np.array([0.35, *(0.55 / len(enclosing) if label in enclosing else 0.05 for label in (LV, MYO, RV))])
+    labels = rng.choice(4, (5, 24, 21), p=weights / weights.sum()).astype(np.uint8)
+    labels[:, :3], labels[1] = 0, 0
+    after = run(labels, Step(name="fill_holes", structure=structure))
+    expected = filled_by_scipy(labels, channel, enclosing)
+    np.testing.assert_array_equal(after, expected)
+    assert (expected != labels).any()
+
+
+@pytest.mark.parametrize("name", list(POSTPROCESSING))
+@pytest.mark.parametrize("seed", range(3))
+def test_a_step_on_the_part_about_the_structures_is_the_step_on_the_whole_grid(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((6, 40, 50), dtype=np.uint8)
+    inside = labels[seed : seed + 3, 5 * seed : 20, 7:30]  # at seed 0 it lies at the array's faces
+    inside[...] = rng.choice(4, inside.shape, p=[0.5, 0.2, 0.2, 0.1])
+    whole = POSTPROCESSING.get(name)(labels, None, ALL, SPACING)
+    after, changed = apply_steps(labels, [Step(name=name)], ALL, SPACING)
+    np.testing.assert_array_equal(after, whole)
+    assert changed == (int((whole != labels).sum()),)
