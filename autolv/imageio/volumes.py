@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
-from autolv.imageio import _nifti
+from autolv.imageio import _nifti, _nifti_write
 from autolv.imageio._grid import Stored
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -80,7 +80,7 @@ def write_labels(path: Path, array: NDArray[np.generic], *, like: Path) -> None:
         raise ValueError(f"labels have {in_file.shape[3]} frames, {like} has {header.frames}")
     nifti = _is_nifti(path)
     if nifti == _is_nifti(like):
-        (_nifti.write_like if nifti else _itk_module().write_like)(path, in_file, like)
+        (_nifti_write.write_like if nifti else _itk_module().write_like)(path, in_file, like)
     else:
         _write_new(path, in_file, header.geometry, header.frame_time_ms)
 
@@ -100,7 +100,7 @@ def write_image(path: Path, volume: Volume, *, dtype: str = "float32") -> None:
 
 
 def _write_new(path: Path, array: NDArray[np.generic], geometry: Geometry, step_ms: float | None) -> None:
-    write = _nifti.write_new if _is_nifti(path) else _itk_module().write_new
+    write = _nifti_write.write_new if _is_nifti(path) else _itk_module().write_new
     write(path, array, np.array(geometry.affine), step_ms)
 
 
