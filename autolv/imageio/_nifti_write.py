@@ -110,4 +110,4 @@ def _packer(path: Path, file: NewFile) -> gzip.GzipFile | None:
     """Return what compresses into ``file`` where the name of ``path`` asks for it: without name and date."""
     if not path.name.lower().endswith(".gz"):
         return None
-    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)  # type: ignore[call-overload,no-any-return]
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)

@@ -132,20 +132,20 @@ def test_array_file_and_volume_give_the_same_bits(make_model: MakeModel, cine: V
     expected = predictor.predict(cine).labels
     np.testing.assert_array_equal(predictor.predict_file(path).labels, expected)
     before = cine.array.copy()
-    np.testing.assert_array_equal(predictor.predict_array(cine.array, SPACING).labels, expected)
+    np.testing.assert_array_equal(predictor.predict(cine.array, SPACING).labels, expected)
     np.testing.assert_array_equal(cine.array, before)
     strided = np.asfortranarray(cine.array.astype(np.float64))
-    np.testing.assert_array_equal(predictor.predict_array(strided, SPACING).labels, expected)
+    np.testing.assert_array_equal(predictor.predict(strided, SPACING).labels, expected)
 
 
 def test_a_slice_and_a_frame_come_back_in_their_own_shape(make_model: MakeModel, volume: Volume) -> None:
     predictor = Predictor.load(make_model())
-    frame = predictor.predict_array(volume.array, SPACING, probabilities=True)
+    frame = predictor.predict(volume.array, SPACING, probabilities=True)
     assert frame.labels.shape == (3, 22, 26)
-    slice_ = predictor.predict_array(volume.array[1], SPACING, probabilities=True)
+    slice_ = predictor.predict(volume.array[1], SPACING, probabilities=True)
     assert slice_.labels.shape == (22, 26)
     assert slice_.probabilities is not None and slice_.probabilities.shape == (4, 22, 26)
-    np.testing.assert_array_equal(slice_.labels, predictor.predict_array(volume.array[1:2], SPACING).labels[0])
+    np.testing.assert_array_equal(slice_.labels, predictor.predict(volume.array[1:2], SPACING).labels[0])
 
 
 def test_an_array_is_z_y_x_even_if_z_has_the_finest_spacing(
@@ -155,14 +155,14 @@ def test_an_array_is_z_y_x_even_if_z_has_the_finest_spacing(
     seen = []
     real = members.preprocess_image
     monkeypatch.setattr(members, "preprocess_image", lambda v, block: seen.append(v) or real(v, block))
-    predictor.predict_array(volume.array, (1.0, 1.25, 1.5))
+    predictor.predict(volume.array, (1.0, 1.25, 1.5))
     assert seen[0].spacing_mm == (1.0, 1.25, 1.5) and seen[0].array.shape == (3, 22, 26)
 
 
 @pytest.mark.parametrize("shape", [(26,), (1, 1, 1, 1, 1), (0, 4, 4)])
 def test_a_wrong_array_is_told_the_layout(shape: tuple[int, ...], make_model: MakeModel) -> None:
     with pytest.raises(ValueError, match=r"\(z, y, x\) for a frame, \(t, z, y, x\) for a cine"):
-        Predictor.load(make_model()).predict_array(np.zeros(shape), SPACING)
+        Predictor.load(make_model()).predict(np.zeros(shape), SPACING)
 
 
 @pytest.mark.parametrize("spacing", [None, (1.0, 1.0), (0.0, 1.0, 1.0), (float("nan"), 1.0, 1.0)])
@@ -170,7 +170,7 @@ def test_a_missing_spacing_is_told_the_layout(
     spacing: tuple[float, float, float] | None, make_model: MakeModel, volume: Volume
 ) -> None:
     with pytest.raises(ValueError, match=r"three positive numbers \(z, y, x\)"):
-        Predictor.load(make_model()).predict_array(volume.array, spacing)
+        Predictor.load(make_model()).predict(volume.array, spacing)
 
 
 def test_a_bad_frame_is_named(make_model: MakeModel, cine: Volume) -> None:
@@ -263,7 +263,7 @@ def test_memory_grows_with_the_frames_by_the_labels_only(make_model: MakeModel, 
     def peak_bytes(frames: int) -> int:
         cine = np.stack([stack] * frames)
         tracemalloc.start()
-        predictor.predict_array(cine, SPACING)
+        predictor.predict(cine, SPACING)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -278,7 +278,7 @@ def test_memory_does_not_grow_with_the_members(make_model: MakeModel, stack: NDA
 
     def peak_bytes(predictor: Predictor) -> int:
         tracemalloc.start()
-        predictor.predict_array(image, SPACING)
+        predictor.predict(image, SPACING)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
