@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -57,6 +58,8 @@ class NewLabels:
 
     def drop(self) -> None:
         """Leave nothing behind of a file that was not placed."""
+        with suppress(OSError, ValueError):  # a disk that is full, or what is closed already
+            self.finish()
         self._file.drop()
 
     def _write(self, data: bytes) -> None:

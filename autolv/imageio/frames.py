@@ -6,7 +6,9 @@ NIfTI is streamed, packed or not: its frames lie one after the other. NRRD and M
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -24,7 +26,7 @@ from autolv.imageio.volumes import (
     read_image,
     write_labels,
 )
-from autolv.schema.record import temporary_beside
+from autolv.schema.record import NewFile, temporary_beside
 
 
 @final
@@ -104,3 +106,47 @@ class LabelFile:
         if self._streamed is not None:
             self._streamed.drop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@final
+class ProbabilityFile:
+    """An .npz of class probabilities that is written frame by frame; it is there once it is placed.
+
+    ``probabilities`` is float16 (classes, z, y, x), or (t, classes, z, y, x) for a number of ``frames``; ``classes`` are
+    the names. Equal input gives equal bytes.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str], shape: Sequence[int], *, frames: int | None) -> None:
+        """Begin a temporary file beside ``path`` for frames of ``shape`` (z, y, x)."""
+        self._file = NewFile(path)
+        self._zip = zipfile.ZipFile(self._file, "w")  # type: ignore[call-overload]
+        with self._zip.open(_entry("classes"), "w") as entry:
+            np.lib.format.write_array(entry, np.array(classes))
+        whole = (len(classes), *shape) if frames is None else (frames, len(classes), *shape)
+        self._entry = self._zip.open(_entry("probabilities"), "w", force_zip64=True)
+        header = {"descr": "<f2", "fortran_order": False, "shape": tuple(whole)}
+        np.lib.format.write_array_header_1_0(self._entry, header)
+
+    def add(self, probabilities: NDArray[np.float16]) -> None:
+        """Append a frame (classes, z, y, x)."""
+        self._entry.write(np.ascontiguousarray(probabilities, dtype="<f2").tobytes())
+
+    def place(self) -> None:
+        """Put the file, to which nothing is added any more, where it belongs."""
+        self._entry.close()
+        self._zip.close()
+        self._file.place()
+
+    def drop(self) -> None:
+        """Leave nothing behind of a file that was not placed."""
+        with suppress(OSError, ValueError):  # a disk that is full
+            self._entry.close()
+            self._zip.close()
+        self._file.drop()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Return an entry without today's date, so that equal input gives equal bytes."""
+    entry = zipfile.ZipInfo(f"{name}.npy")
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry

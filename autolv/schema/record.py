@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, final
 
@@ -160,7 +161,8 @@ class NewFile:
 
     def drop(self) -> None:
         """Leave nothing behind of a file that was not placed."""
-        self._file.close()
+        with suppress(OSError):  # what is buffered may not fit on the disk any more
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 
