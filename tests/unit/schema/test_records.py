@@ -16,8 +16,8 @@ from autolv.schema.dataset import Case, CheckProblem, CheckReport, ConversionRep
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, Spread
 from autolv.schema.phantom import PhantomTruth
 from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
-from autolv.schema.preprocessed import Grid, PreprocessedCase
 from autolv.schema.prediction import PredictedCase, PredictionOptions
+from autolv.schema.preprocessed import Grid, PreprocessedCase
 from autolv.schema.readout import (
     Method,
     Orientation,
