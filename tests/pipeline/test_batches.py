@@ -8,18 +8,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from autolv.cli.predict import main
 from autolv.core.geometry import Geometry, Volume
+from autolv.imageio.frames import ImageFile, LabelFile
 from autolv.imageio.volumes import read_labels, write_image
-from autolv.inference.predictor import Predictor
+from autolv.inference.predictor import Prediction, Predictor
 from autolv.schema.prediction import PredictedCase
 from autolv.schema.record import read_record, write_record
 from autolv.schema.results import BestConfig, PredictionSummary
@@ -333,3 +339,76 @@ def test_the_command_says_what_the_predictor_says(untrained: Path, tmp_path: Pat
     by_file = predictor.predict_file(image, probabilities=True)
     with np.load(out / "a.npz") as written:
         np.testing.assert_array_equal(written["probabilities"], by_file.probabilities)
+
+
+def test_memory_does_not_grow_with_the_frames(untrained: Path, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(100, 30, (50, 4, 96, 96)).astype(np.float32)
+    geometry = Geometry.from_spacing((10.0, 2.6, 2.6), (4, 96, 96))
+    for frames in (10, 50):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        write_image(
+            tmp_path / "in" / f"{frames}.nii.gz", Volume(array=array[:frames], geometry=geometry), dtype="int16"
+        )
+    del array
+
+    def peak_bytes(frames: int) -> int:
+        given = ["-i", str(tmp_path / "in" / f"{frames}.nii.gz"), "-o", str(tmp_path / "out"), "--overwrite"]
+        tracemalloc.start()
+        assert main([*given, "--model", str(untrained), "--device", "cpu", "--save-probabilities", "--quiet"]) == 0
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(10)  # what is made once and kept
+    few, many = peak_bytes(10), peak_bytes(50)
+    # 40 more frames are 6 MB as float32, 3 MB as stored, 1.5 MB of labels, 12 MB of probabilities
+    assert many < 1.05 * few + 100_000, (few, many)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_gpu_that_is_not_there_is_one_sentence_and_status_2(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--device", "cuda", "--quiet") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "error: device 'cuda' was asked for, but this PyTorch sees no CUDA GPU.",
+        "  what to do: Use --device cpu, or install a CUDA build of PyTorch.",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_reading_network_and_writing_go_on_at_once(
+    untrained: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the network is at a frame, the next one is read and the one before it is written."""
+    events: list[str] = []
+    busy = threading.Event()
+    read, predict, write = ImageFile.each, Predictor.predict, LabelFile.add
+
+    def each(self: ImageFile, numbers: Sequence[int] | None = None) -> Iterator[NDArray[np.float32]]:
+        for frame in read(self, numbers):
+            time.sleep(0.02)  # reading takes its time: the network is at another frame by then
+            events.append("read while busy" if busy.is_set() else "read")
+            yield frame
+
+    def predicted(self: Predictor, *given: Any, **more: Any) -> Prediction:
+        busy.set()
+        time.sleep(0.05)
+        found = predict(self, *given, **more)
+        busy.clear()
+        return found
+
+    def add(self: LabelFile, labels: NDArray[np.uint8]) -> None:
+        time.sleep(0.02)
+        events.append("written while busy" if busy.is_set() else "written")
+        write(self, labels)
+
+    monkeypatch.setattr(ImageFile, "each", each)
+    monkeypatch.setattr(Predictor, "predict", predicted)
+    monkeypatch.setattr(LabelFile, "add", add)
+    given = ["-i", str(source), "-o", str(tmp_path / "out"), "--model", str(untrained), "--device", "cpu", "--quiet"]
+    assert main(given) == 0
+    assert len(events) == 2 * 15
+    assert events.count("read while busy") >= 8  # of 15 frames; the first ones are read before there is work
+    assert events.count("written while busy") >= 8
