@@ -9,7 +9,7 @@ import pytest
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
 from autolv.imageio.frames import ImageFile, LabelFile, ProbabilityFile
-from autolv.imageio.volumes import ENDINGS, file_hash, read_image, read_labels, write_image, write_labels
+from autolv.imageio.volumes import ENDINGS, file_hash, read_geometry, read_image, read_labels, write_image, write_labels
 
 SHAPE = (3, 5, 4)
 
@@ -78,7 +78,7 @@ def test_labels_frame_by_frame_are_the_file_written_at_once(tmp_path, ending):
     assert file_hash(written) == sha256 == file_hash(tmp_path / f"once{ending}")
     assert all(not path.name.startswith(".") for path in (tmp_path / "deep").iterdir())
     np.testing.assert_array_equal(read_labels(written).array, codes)
-    assert read_labels(written).geometry == read_labels(like).geometry
+    assert read_geometry(written) == read_geometry(like)
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".mhd"])
