@@ -181,7 +181,12 @@ def test_probabilities_of_an_nrrd_frame_are_those_of_its_labels(root: Path, tmp_
     write_image(frame, read_image(image))
     plain = ["-d", "D", "--no-postprocessing", "--root", str(root), "--quiet"]
     assert predict_main([*plain, "-i", str(frame), "-o", str(tmp_path / "out"), "--save-probabilities"]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"frame.nrrd", "frame.npz", "records", "summary.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "frame.nrrd",
+        "frame.npz",
+        "records",
+        "summary.json",
+    }
     written = read_labels(tmp_path / "out" / "frame.nrrd")
     assert read_geometry(tmp_path / "out" / "frame.nrrd") == read_geometry(frame)
     with np.load(tmp_path / "out" / "frame.npz") as stored:
