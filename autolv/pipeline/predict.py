@@ -71,7 +71,7 @@ def predict(
     members = _members(folder, best, configuration, folds)
     options = PredictionOptions(
         members=tuple(f"{member.configuration} fold {member.fold}" for member in members),
-        mirror=mirror == "on",
+        mirror=mirror,
         postprocess=postprocess,
         whole_field=whole_field,
         save_probabilities=save_probabilities,

@@ -20,10 +20,10 @@ from autolv.core.labels import LabelSchema
 from autolv.imageio.frames import ImageFile, LabelFile, ProbabilityFile
 from autolv.imageio.volumes import file_hash
 from autolv.inference.predictor import Predictor
-from autolv.parallel import Behind, ahead
 from autolv.pipeline.finished import Making, forget
 from autolv.pipeline.inputs import Input
 from autolv.pipeline.interrupt import stop_if
+from autolv.pipeline.overlap import Behind, ahead
 from autolv.runtime.memory import is_out_of_memory, release_cached
 from autolv.schema.results import PredictionStatus
 

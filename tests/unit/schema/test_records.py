@@ -168,7 +168,7 @@ def examples() -> Iterator[Record]:
     )  # fmt: skip
     yield PredictedCase(
         autolv="0.1.0", model="2d_unet", model_hash="0", input_sha256="1", output_sha256="2",
-        options=PredictionOptions(members=("2d_unet fold 0",), mirror=False, postprocess=True, whole_field=False,
+        options=PredictionOptions(members=("2d_unet fold 0",), mirror="auto", postprocess=True, whole_field=False,
                                   save_probabilities=False, frame_numbers=(1, 12)),
         status=PredictionStatus(input="a.nii.gz", output="a.nii.gz", status="done", frames=2, frame_numbers=(1, 12)),
     )  # fmt: skip
