@@ -11,7 +11,8 @@ from autolv.schema.results import PredictionStatus
 class PredictionOptions(Record):
     """What shapes results beside the model and the image. Device and threads do not count: they change no more than rounding.
 
-    ``members`` are the networks that are used, ``mirror`` is ``auto``, ``on`` or ``off``; ``frame_numbers`` are those asked for, from 1, ``None`` for all.
+    ``members`` are the networks that are used, ``mirror`` is ``auto``, ``on`` or ``off``; ``frame_numbers`` are those asked
+    for, from 1, ``None`` for all.
     """
 
     members: tuple[str, ...]
