@@ -9,6 +9,7 @@ import textwrap
 from autolv import __version__
 
 _DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
+_FRAMES = re.compile(r"(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -142,6 +143,26 @@ def folds(text: str) -> tuple[int, ...] | None:
     if not all(part.strip().isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} are not folds; use 0, or 0,1,2, or all")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def frame_numbers(text: str) -> tuple[int, ...]:
+    """Return frames' numbers, from 1, of ``1,12`` or ``1-10``."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        found = _FRAMES.fullmatch(part.strip())
+        first, last = (int(found["first"]), int(found["last"] or found["first"])) if found else (0, 0)
+        if not 1 <= first <= last:
+            raise argparse.ArgumentTypeError(f"{text!r} are not frames, numbered from 1; use 1,12 or 1-10")
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return (i, n) of ``i/n``, the i-th of n parts."""
+    number, slash, parts = text.partition("/")
+    if not slash or not number.isdecimal() or not parts.isdecimal() or not 1 <= int(number) <= int(parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part of the inputs; use 1/4, 2/4, 3/4 and 4/4")
+    return int(number), int(parts)
 
 
 def codes(text: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""``autolv_predict``: frames or whole cines in, label maps on the input's own grid out."""
+"""``autolv_predict``: frames or whole cines, one or thousands, in; label maps on the input's own grid out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from autolv.cli.arguments import (
     add_overwrite,
     add_run,
     folds,
+    frame_numbers,
     new_parser,
+    shard,
     whole,
 )
 from autolv.cli.run import optional_path, root_of, run, show_next, show_places
@@ -23,10 +25,17 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = new_parser(
         "autolv_predict",
-        "Segment a frame, a cine, or a folder of them, with the chosen model of a dataset or with a model folder.",
+        "Segment frames and cines with the chosen model of a dataset or with a model folder. The same command again goes "
+        "on where it was stopped.",
         "autolv_predict -i raw_data/Phantom/imagesTr -o predictions -d Phantom",
     )
-    parser.add_argument("-i", "--input", metavar="IN", required=True, help="an image, or a folder of images")
+    parser.add_argument(
+        "-i",
+        "--input",
+        metavar="IN",
+        required=True,
+        help="an image, a folder or tree of them, a pattern ('scans/*/*_4d.nii.gz'), or a table (.csv) with a column image",
+    )
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the folder to write to")
     add_dataset(parser, required=False, text="the dataset whose chosen model is used")
     parser.add_argument("--model", metavar="FOLDER", help="a model folder, in place of -d")
@@ -44,6 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="with -c or --model: 0, or 0,1,2, or all that are there (default: all)",
     )
     add_run(parser)
+    parser.add_argument(
+        "--frames", metavar="N", type=frame_numbers, help="only these frames of each cine: 1,12 or 1-10"
+    )
+    parser.add_argument(
+        "--shard", metavar="I/N", type=shard, help="only the I-th of N parts of the inputs: one for each machine"
+    )
     parser.add_argument("--save-probabilities", action="store_true", help="also write an .npz per input")
     parser.add_argument(
         "--mirror",
@@ -55,11 +70,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--whole-field", action="store_true", help="predict all of each image, not about the heart, found first"
     )
     parser.add_argument("--no-postprocessing", action="store_true", help="leave the networks' labels as they are")
-    parser.add_argument("--skip-existing", action="store_true", help="keep results that are there")
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="keep results that are there, however they were made"
+    )
     parser.add_argument(
         "--report", action="store_true", help="also read volumes and function out, and write pages to OUT/report"
     )
-    add_overwrite(parser, "replace results that are there")
+    add_overwrite(parser, "predict all anew and replace results that are there")
     add_device(parser)
     parser.add_argument(
         "--workers",
@@ -114,6 +131,8 @@ def _predict(args: argparse.Namespace) -> None:
         mirror=args.mirror,
         postprocess=not args.no_postprocessing,
         whole_field=args.whole_field,
+        frames=args.frames,
+        shard=args.shard,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
         report=args.report,

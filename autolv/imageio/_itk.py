@@ -65,7 +65,7 @@ def write_like(path: Path, array: NDArray[np.uint8], like: Path) -> None:
     _, frames = spatial_shape(like, size)
     one_frame_of_a_cine = array.ndim == 3 and frames > 1
     kept = 3 if one_frame_of_a_cine else len(size)
-    image = _to_sitk(array.reshape(size[:kept]))
+    image = _to_sitk(array.reshape((*size[:3], array.shape[3]) if array.ndim == 4 else size[:kept]))
     image.SetSpacing(header.GetSpacing()[:kept])
     image.SetOrigin(header.GetOrigin()[:kept])
     direction = np.array(header.GetDirection()).reshape(len(size), len(size))[:kept, :kept]

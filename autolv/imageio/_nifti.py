@@ -1,4 +1,4 @@
-"""NIfTI through nibabel. Headers are copied as bytes, so that nothing in them is rounded or repaired."""
+"""Reading NIfTI through nibabel: whole files, frames one by one, headers alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import gzip
 import io
 import math
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -15,14 +16,14 @@ from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
 from autolv.imageio._grid import Stored, checked_geometry, frame_time_ms, spatial_shape, warn
-from autolv.schema.record import write_bytes
 
 ERRORS = (
     OSError, EOFError, zlib.error, ValueError, TypeError, OverflowError, KeyError, nib.spatialimages.HeaderDataError,
 )  # fmt: skip
-_HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by their size in bytes
+HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by their size in bytes
 _ArrayProxy: Any = nib.arrayproxy.ArrayProxy
 _GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK_BYTES = 1 << 20
 _SPACING_TOLD = 1e-3  # relative; volumes differ by 0.3 %
 # the lowest three bits of xyzt_units say the unit of length, the next three that along the fourth axis (nifti1.h)
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown, metre, millimetre, micrometre
@@ -48,18 +49,11 @@ def _read(path: Path) -> Stored:
     data = path.read_bytes()
     if data.startswith(_GZIP_MAGIC):
         data = gzip.decompress(data)
-    header = _header(data, repaired=True)
+    header = raw_header(data, repaired=True)
     described = _describe(path, header)
-    kind = _voxel_type(header)
-    if kind.kind not in "iufb":
-        raise DataError(
-            f"{path}: expected one real number per voxel, got {kind}.", remedy="Convert the image to grey values."
-        )
+    kind = _voxel_type(path, header)
     # before nibabel makes room for what the header claims: a damaged one may claim more than any machine has
-    claimed = header.get_data_offset() + math.prod(described.shape) * kind.itemsize
-    if claimed > len(data):
-        size = " x ".join(str(n) for n in described.shape)
-        raise ValueError(f"its header claims {claimed} bytes ({size} voxels), it holds {len(data)}")
+    _refuse_too_short(header, described, kind, len(data))
     array = np.asanyarray(_ArrayProxy(io.BytesIO(data), header))
     spatial = described.geometry.file_shape
     shape = spatial if described.frames == 1 else (*spatial, described.frames)
@@ -74,39 +68,37 @@ def _read(path: Path) -> Stored:
 
 def describe(path: Path) -> Stored:
     """Return what the header says, without the voxels. Raises one of ``ERRORS`` if it cannot be read."""
-    return _describe(path, _header(_head_bytes(path), repaired=True))
+    return _describe(path, raw_header(head_bytes(path), repaired=True))
 
 
-def write_like(path: Path, array: NDArray[np.uint8], like: Path) -> None:
-    """Write ``array`` (i, j, k[, t]) with the header of ``like``: orientation, spacing and units copied bit for bit."""
-    header = _header(_head_bytes(like), repaired=False)
-    stored = tuple(int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])])
-    spatial, frames = spatial_shape(like, stored)
-    one_frame_of_a_cine = array.ndim == 3 and frames > 1
-    _set_array_fields(header.structarr, spatial if one_frame_of_a_cine else stored)
-    _save(path, header.binaryblock, array)
+def read_frames(path: Path, numbers: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+    """Yield frames (i, j, k) by their ``numbers``, from 0 and ascending; a frame at a time is in memory.
+
+    The whole file is gone through before the first: one that is cut short or damaged gives none. Raises one of ``ERRORS``.
+    """
+    header = raw_header(head_bytes(path), repaired=True)
+    described = _describe(path, header)
+    kind = _voxel_type(path, header)
+    with _unpacked(path) as file:
+        held = 0
+        while chunk := file.read(_CHUNK_BYTES):
+            held += len(chunk)
+    _refuse_too_short(header, described, kind, held)
+    spatial = described.geometry.file_shape
+    size = math.prod(spatial) * kind.itemsize
+    slope, inter = header.get_slope_inter()
+    scaling = (1.0 if slope is None else slope, 0.0 if inter is None else inter)
+    with _unpacked(path) as file:
+        for number in numbers:
+            file.seek(header.get_data_offset() + number * size)
+            yield np.asanyarray(_ArrayProxy(io.BytesIO(file.read(size)), (spatial, kind, 0, *scaling)))
 
 
-def write_new(path: Path, array: NDArray[np.generic], affine: NDArray[np.float64], step_ms: float | None) -> None:
-    """Write ``array`` (i, j, k[, t]) with a fresh NIfTI-1 header: sform and qform hold ``affine`` (code 1, scanner)."""
-    header = _HEADERS[348](endianness="<")
-    header.set_data_dtype(array.dtype)
-    header.set_data_shape(array.shape)
-    header.set_qform(affine, code=1)
-    header.set_sform(affine, code=1)
-    header.set_xyzt_units("mm", None if step_ms is None else "sec")
-    if array.ndim == 4:
-        header["pixdim"][4] = 1.0 if step_ms is None else step_ms / 1000.0
-    header["scl_slope"], header["scl_inter"] = 1.0, 0.0
-    header["vox_offset"], header["magic"] = 352, b"n+1"
-    _save(path, header.binaryblock, array.astype(array.dtype.newbyteorder("<")))
-
-
-def _header(data: bytes, *, repaired: bool) -> Any:
+def raw_header(data: bytes, *, repaired: bool) -> Any:
     """Return the header at the beginning of ``data``, as it stands or with its spacing made positive."""
     for size in (int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")):
-        if size in _HEADERS and len(data) >= size:
-            header = _HEADERS[size](data[:size], check=False)
+        if size in HEADERS and len(data) >= size:
+            header = HEADERS[size](data[:size], check=False)
             if repaired:
                 fields = header.structarr
                 # some writers store negative spacings; the sign belongs in the affine, and the qform needs it gone
@@ -117,22 +109,34 @@ def _header(data: bytes, *, repaired: bool) -> Any:
     raise ValueError("it does not begin with a NIfTI header")
 
 
-def _head_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-    if packed:
-        with gzip.open(path, "rb") as unpacked:
-            return unpacked.read(540)
-    with path.open("rb") as file:
+def head_bytes(path: Path) -> bytes:
+    with _unpacked(path) as file:
         return file.read(540)
 
 
-def _voxel_type(header: Any) -> np.dtype[Any]:
+def _voxel_type(path: Path, header: Any) -> np.dtype[Any]:
     try:
         kind: np.dtype[Any] = header.get_data_dtype()
     except KeyError:
         raise ValueError(f"NIfTI has no datatype {int(header['datatype'])}") from None
+    if kind.kind not in "iufb":
+        raise DataError(
+            f"{path}: expected one real number per voxel, got {kind}.", remedy="Convert the image to grey values."
+        )
     return kind
+
+
+def _refuse_too_short(header: Any, described: Stored, kind: np.dtype[Any], held: int) -> None:
+    claimed = header.get_data_offset() + math.prod(described.shape) * kind.itemsize
+    if claimed > held:
+        size = " x ".join(str(n) for n in described.shape)
+        raise ValueError(f"its header claims {claimed} bytes ({size} voxels), it holds {held}")
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP_MAGIC
+    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
 
 
 def _units(path: Path, header: Any) -> tuple[float, str]:
@@ -195,28 +199,3 @@ def _corners_apart_mm(first: NDArray[np.float64], second: NDArray[np.float64], h
     sizes = [max(0, int(n) - 1) for n in header["dim"][1:4]]
     corners = np.array([[i, j, k, 1] for i in (0, sizes[0]) for j in (0, sizes[1]) for k in (0, sizes[2])], dtype=float)
     return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
-
-
-def _set_array_fields(fields: Any, shape: tuple[int, ...]) -> None:
-    """Set the fields that describe the voxels, which are unsigned bytes without scaling; leave the others alone."""
-    fields["dim"][:] = 1
-    fields["dim"][0] = len(shape)
-    fields["dim"][1 : 1 + len(shape)] = shape
-    fields["datatype"], fields["bitpix"] = 2, 8  # NIFTI_TYPE_UINT8
-    fields["scl_slope"], fields["scl_inter"] = 1.0, 0.0
-    fields["cal_min"], fields["cal_max"] = 0.0, 0.0  # the image's display window does not fit labels
-    fields["intent_code"] = 0
-    fields["vox_offset"] = int(fields.dtype.itemsize) + 4
-    # NIfTI-2 has four more bytes of magic, which guard against damage by text-mode transfers
-    fields["magic"] = b"n+1" if fields.dtype.itemsize == 348 else b"n+2\x00\r\n\x1a\n"
-
-
-def _save(path: Path, head: bytes, array: NDArray[np.generic]) -> None:
-    """Write header, an empty extension block and voxels, whole or not at all; equal input gives equal bytes."""
-    data = head + b"\x00\x00\x00\x00" + array.tobytes(order="F")
-    if path.name.lower().endswith(".gz"):
-        buffer = io.BytesIO()
-        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as packed:
-            packed.write(data)
-        data = buffer.getvalue()
-    write_bytes(path, data)

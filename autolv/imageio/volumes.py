@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
-from autolv.imageio import _nifti
+from autolv.imageio import _nifti, _nifti_write
 from autolv.imageio._grid import Stored
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -64,23 +66,41 @@ def data_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def write_labels(path: Path, array: NDArray[np.generic], *, like: Path) -> None:
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of an image's content; raises ``DataError`` if it cannot be read.
+
+    Names and dates do not count. Of an image in two files it is that of both files' hashes.
+    """
+    try:
+        found = []
+        for part in data_files(path):
+            with part.open("rb") as file:
+                found.append(hashlib.file_digest(file, "sha256"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}).", remedy="Check the path and its permissions.") from error
+    if len(found) == 1:
+        return found[0].hexdigest()
+    return hashlib.sha256(b"".join(one.digest() for one in found)).hexdigest()
+
+
+def write_labels(path: Path, array: NDArray[np.generic], *, like: Path, some_frames: bool = False) -> None:
     """Write labels (z, y, x) or (t, z, y, x) on the grid of the file ``like``, as uint8 without scaling.
 
     Within one format the header's orientation, spacing and units are copied as they stand; between NIfTI and
-    NRRD/MetaImage they are converted. A (z, y, x) array beside a cine ``like`` makes a 3D file. The file is written
-    whole or not at all, and equal input gives equal bytes.
+    NRRD/MetaImage they are converted. A (z, y, x) array beside a cine ``like`` makes a 3D file; fewer frames than the
+    cine has are taken as ``some_frames`` of it alone. The file is written whole or not at all, and equal input gives equal
+    bytes.
     """
     codes = np.asarray(array)
     if codes.size and (codes.min() < 0 or codes.max() > 255 or not np.array_equal(codes, codes.astype(np.uint8))):
         raise ValueError("labels must be integers from 0 to 255")
     header = _read(like, header_only=True)
     in_file = header.geometry.to_file(codes.astype(np.uint8)).astype(np.uint8, copy=False)
-    if in_file.ndim == 4 and in_file.shape[3] != header.frames:
+    if in_file.ndim == 4 and in_file.shape[3] != header.frames and not some_frames:
         raise ValueError(f"labels have {in_file.shape[3]} frames, {like} has {header.frames}")
-    nifti = _is_nifti(path)
-    if nifti == _is_nifti(like):
-        (_nifti.write_like if nifti else _itk_module().write_like)(path, in_file, like)
+    nifti = is_nifti(path)
+    if nifti == is_nifti(like):
+        (_nifti_write.write_like if nifti else _itk_module().write_like)(path, in_file, like)
     else:
         _write_new(path, in_file, header.geometry, header.frame_time_ms)
 
@@ -100,11 +120,12 @@ def write_image(path: Path, volume: Volume, *, dtype: str = "float32") -> None:
 
 
 def _write_new(path: Path, array: NDArray[np.generic], geometry: Geometry, step_ms: float | None) -> None:
-    write = _nifti.write_new if _is_nifti(path) else _itk_module().write_new
+    write = _nifti_write.write_new if is_nifti(path) else _itk_module().write_new
     write(path, array, np.array(geometry.affine), step_ms)
 
 
-def _is_nifti(path: Path) -> bool:
+def is_nifti(path: Path) -> bool:
+    """Return whether a file is NIfTI by its name; raises ``DataError`` for an ending that is unknown."""
     ending = split_ending(path.name)[1].lower()
     if not ending:
         raise DataError(
@@ -121,15 +142,22 @@ def _itk_module() -> ModuleType:
 
 
 def _read(path: Path, *, header_only: bool = False) -> Stored:
-    module: ModuleType = _nifti if _is_nifti(path) else _itk_module()
+    module: ModuleType = _nifti if is_nifti(path) else _itk_module()
     if not path.is_file():
         raise DataError(f"{path} does not exist.", remedy="Check the path.")
     read: Callable[[Path], Stored] = module.describe if header_only else module.read
-    try:
+    with naming_the_file(path):
         return read(path)
+
+
+@contextmanager
+def naming_the_file(path: Path) -> Iterator[None]:
+    """Raise what a library says of a file that it cannot read as ``DataError`` with the file's name."""
+    try:
+        yield
     except DataError:
         raise
-    except module.ERRORS as error:
+    except (_nifti if is_nifti(path) else _itk_module()).ERRORS as error:
         # SimpleITK puts source files and line numbers before the words that matter
         reason = " ".join(str(error).split()).rsplit("ERROR: ", 1)[-1].rstrip(".") or type(error).__name__
         raise DataError(f"{path} cannot be read as an image: {reason}.", remedy="Replace the file.") from error

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from autolv.core.errors import ModelError
 from autolv.core.geometry import Geometry, Spacing, Volume
-from autolv.imageio.volumes import read_image
+from autolv.imageio.frames import ImageFile
+from autolv.inference.arrays import Prediction, laid_out_as, volume_of
 from autolv.inference.ensemble import most_probable
 from autolv.inference.members import MemberNetwork, mean_of_members
 from autolv.inference.model_folder import load_network, read_model
@@ -27,22 +27,8 @@ from autolv.runtime.device import memory_format, resolve_device
 from autolv.schema.plan import Configuration
 from autolv.schema.results import BestConfig, Member
 
-_LAYOUT = "expected (z, y, x) for a frame, (t, z, y, x) for a cine or (y, x) for a slice"
 _BOTH_IN_PLANE = (-2, -1)
 Mirror = Literal["auto", "on", "off"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Prediction:
-    """``labels``: uint8 channel numbers (0 background, 1 + position in the model's structures), shaped as the image.
-
-    ``probabilities``, where asked for: float16 (classes, z, y, x), or (t, classes, z, y, x) for a cine, before
-    post-processing. ``changed_voxels`` counts, per post-processing step, the voxels it changed, over all frames.
-    """
-
-    labels: NDArray[np.uint8]
-    probabilities: NDArray[np.float16] | None
-    changed_voxels: tuple[int, ...]
 
 
 def predict_case(
@@ -177,61 +163,62 @@ class Predictor:
         """The structures that the labels 1, 2, ... stand for."""
         return self.best.structures
 
-    def predict(self, volume: Volume, *, probabilities: bool = False) -> Prediction:
-        """Return the labels of a frame or a cine on its own canonical grid.
+    def predict(
+        self,
+        image: Volume | NDArray[np.generic],
+        spacing_mm: Spacing | None = None,
+        *,
+        affine: ArrayLike | None = None,
+        probabilities: bool = False,
+    ) -> Prediction:
+        """Return the labels of a slice, a frame or a cine, shaped as it: a ``Volume``, or an array and its grid.
 
-        Raises ``DataError`` for a frame that is constant or not finite.
+        With ``spacing_mm`` (z, y, x) the array is (z, y, x), (t, z, y, x) or (y, x); z is the slice axis, its spacing from
+        slice centre to slice centre, and the axes run as ``core.geometry`` takes them from files: x towards the
+        patient's right, y towards the front or head. With ``affine``, (4, 4) from voxel indices to world mm (RAS+), it is
+        as files have it, (i, j, k), (i, j, k, t) or (i, j), and gets what the same file would get. Nothing given is
+        changed. Raises ``ValueError`` with the layout expected for other shapes and for neither grid or both,
+        ``DataError`` for a frame that is constant or not finite.
         """
-        cine = volume.array if volume.is_cine else volume.array[None]  # (t, z, y, x)
-        labels = np.zeros(cine.shape, dtype=np.uint8)
+        if isinstance(image, Volume):
+            if spacing_mm is not None or affine is not None:
+                raise ValueError("a Volume has its own grid: leave out spacing_mm and affine")
+            frames = image.array if image.is_cine else image.array[None]
+            return self._each(frames, len(frames), image.geometry, cine=image.is_cine, probabilities=probabilities)
+        array = np.asarray(image)
+        volume = volume_of(array, spacing_mm, affine)
+        found = self.predict(volume, probabilities=probabilities)
+        return laid_out_as(array, found, None if affine is None else volume.geometry)
+
+    def predict_file(self, path: Path | str, *, probabilities: bool = False) -> Prediction:
+        """Return the labels of an image file on its canonical grid (``write_labels`` takes them to the file's).
+
+        A NIfTI cine is read frame by frame.
+        """
+        file = ImageFile(Path(path))
+        return self._each(file.each(), file.frames, file.geometry, cine=file.is_cine, probabilities=probabilities)
+
+    def _each(
+        self, frames: Iterable[NDArray[np.generic]], count: int, geometry: Geometry, *, cine: bool, probabilities: bool
+    ) -> Prediction:
+        """Return the labels of ``count`` frames (z, y, x), one of which is in use at a time."""
+        labels = np.zeros((count, *geometry.shape), dtype=np.uint8)
         kept: list[NDArray[np.float16]] = []
         changed = np.zeros(len(self._steps), dtype=np.int64)
-        for number, frame in enumerate(cine):
-            with naming(f"frame {number + 1} of {len(cine)}") if volume.is_cine else nullcontext():
-                mean = mean_of_members(
-                    self._members, _frame(frame, volume.geometry), locate=self._locate, whole=probabilities
-                )
+        for number, frame in enumerate(frames):
+            with naming(f"frame {number + 1} of {count}") if cine else nullcontext():
+                mean = mean_of_members(self._members, _frame(frame, geometry), locate=self._locate, whole=probabilities)
             crop(labels[number], mean.box)[...] = most_probable(mean.array)
-            labels[number], counts = apply_steps(labels[number], self._steps, self.best.structures, volume.spacing_mm)
+            labels[number], counts = apply_steps(labels[number], self._steps, self.best.structures, geometry.spacing_mm)
             changed += np.array(counts, dtype=np.int64)
             if probabilities:
                 kept.append(on_whole_grid(mean.array.astype(np.float16), mean.box, frame.shape))
-        stacked = None if not probabilities else np.stack(kept) if volume.is_cine else kept[0]
+        stacked = None if not probabilities else np.stack(kept) if cine else kept[0]
         return Prediction(
-            labels=labels if volume.is_cine else labels[0],
+            labels=labels if cine else labels[0],
             probabilities=stacked,
             changed_voxels=tuple(int(n) for n in changed),
         )
-
-    def predict_array(
-        self, array: NDArray[np.generic], spacing_mm: Spacing | None = None, *, probabilities: bool = False
-    ) -> Prediction:
-        """Return the labels of an array (z, y, x), (t, z, y, x) or (y, x), in its own shape.
-
-        ``spacing_mm`` is (z, y, x); z is the slice axis, its spacing from slice centre to slice centre. The axes run as
-        ``core.geometry`` takes them from files: x towards the patient's right, y towards the front or head. The array
-        is not changed. Raises ``ValueError`` with the layout expected for any other shape, or without a spacing.
-        """
-        image = np.asarray(array)
-        if image.ndim not in (2, 3, 4) or 0 in image.shape or image.dtype.kind not in "uif":
-            raise ValueError(f"{_LAYOUT}, of numbers, got shape {image.shape} and type {image.dtype}")
-        if spacing_mm is None or len(spacing_mm) != 3 or not all(0 < s < np.inf for s in spacing_mm):
-            raise ValueError(f"expected spacing_mm as three positive numbers (z, y, x), got {spacing_mm}")
-        stack = image[None] if image.ndim == 2 else image
-        geometry = _plain_geometry(spacing_mm, stack.shape[-3:])
-        prediction = self.predict(Volume(array=stack, geometry=geometry), probabilities=probabilities)
-        if image.ndim != 2:
-            return prediction
-        found = prediction.probabilities
-        return Prediction(
-            labels=prediction.labels[0],
-            probabilities=None if found is None else found[:, 0],
-            changed_voxels=prediction.changed_voxels,
-        )
-
-    def predict_file(self, path: Path | str, *, probabilities: bool = False) -> Prediction:
-        """Return the labels of an image file on its canonical grid (``write_labels`` takes them to the file's)."""
-        return self.predict(read_image(Path(path)), probabilities=probabilities)
 
 
 def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:
@@ -239,14 +226,6 @@ def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:
     if array.ndim != 3:
         raise ValueError(f"expected one frame (z, y, x), got shape {array.shape}")
     return Volume(array=np.ascontiguousarray(array, dtype=np.float32), geometry=geometry)
-
-
-def _plain_geometry(spacing_mm: Spacing, shape: Sequence[int]) -> Geometry:
-    """Return the geometry of an array that is (z, y, x) whatever its spacing: no axis is guessed."""
-    dz, dy, dx = (float(s) for s in spacing_mm)
-    affine = ((dx, 0.0, 0.0, 0.0), (0.0, dy, 0.0, 0.0), (0.0, 0.0, dz, 0.0), (0.0, 0.0, 0.0, 1.0))
-    file_shape = (int(shape[2]), int(shape[1]), int(shape[0]))
-    return Geometry(affine=affine, file_shape=file_shape, axes=(2, 1, 0), flips=(False, False, False))
 
 
 def _mirror_axes(mirror: str, configurations: Sequence[Configuration]) -> tuple[int, ...]:

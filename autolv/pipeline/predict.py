@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autolv.core.errors import AutolvError, ModelError, PartialFailure, SchemaError
-from autolv.core.labels import LabelSchema
+from autolv.core.errors import DataError, ModelError, PartialFailure, SchemaError
 from autolv.core.workspace import Workspace
-from autolv.imageio.volumes import read_image, write_labels
+from autolv.inference.model_folder import read_model
 from autolv.inference.predictor import Predictor
 from autolv.parallel import Progress
 from autolv.pipeline.context import load_plan, open_dataset, pick_configuration
-from autolv.pipeline.inputs import Input, check_output, find_inputs
+from autolv.pipeline.finished import BY, Making, standing, sweep
+from autolv.pipeline.inputs import Input, check_output, find_inputs, shard_of
+from autolv.pipeline.interrupt import stop_signals
 from autolv.pipeline.model import assemble_model
+from autolv.pipeline.stream import predict_each
 from autolv.runtime.device import prepare, resolve_device
-from autolv.runtime.memory import is_out_of_memory, release_cached
-from autolv.schema.record import read_record, write_bytes, write_record
+from autolv.schema.prediction import PredictionOptions
+from autolv.schema.record import read_record, write_record
 from autolv.schema.results import BestConfig, Member, PredictionStatus, PredictionSummary
 
 _log = logging.getLogger(__name__)
-_BY = "by the model "
 
 
 def predict(
@@ -46,61 +41,85 @@ def predict(
     mirror: str = "auto",
     postprocess: bool = True,
     whole_field: bool = False,
+    frames: Sequence[int] | None = None,
+    shard: tuple[int, int] | None = None,
     overwrite: bool = False,
     skip_existing: bool = False,
     report: bool = False,
 ) -> tuple[PredictionStatus, ...]:
-    """Segment an image, a cine, or a folder of them, and write label maps and ``summary.json`` to ``output``.
+    """Segment images and cines, and write label maps and ``summary.json`` to ``output``.
 
-    The model is the folder ``model``, or the one that ``autolv_find_best_config`` wrote for ``dataset`` and ``run``; with
-    ``configuration`` (and ``folds``) the trained folds of that configuration alone, or those members of ``model``. Files
-    go one by one, each with ``workers`` CPU threads (``None`` and 0: the cores granted). A file that fails does not stop
-    the others: ``PartialFailure`` is raised after the last. The summary goes on from the one that stands in ``output``:
-    an earlier result that is still there keeps its entry. With ``report`` the label maps in ``output`` are read out into
-    ``output/report`` (see ``autolv.report``), in place of a report that is there. Returned is what became of these inputs.
+    ``input`` is an image, a folder or tree of them, a pattern, or a table (``pipeline.inputs``). The model is the folder
+    ``model``, or the one that ``autolv_find_best_config`` wrote for ``dataset`` and ``run``; with ``configuration`` (and
+    ``folds``) the trained folds of that configuration alone, or those members of ``model``. ``frames`` are those of each
+    cine, from 1; ``shard`` (i, n) takes the i-th of n parts of the inputs. Files go one by one, each with ``workers`` CPU
+    threads (``None`` and 0: the cores granted), while the next is read and the last is written.
+
+    What the same call has made already is not made again. Other results that are there are refused by a
+    ``WorkspaceError``, but for ``overwrite`` (make all anew) and ``skip_existing`` (keep what is there). A file that fails
+    does not stop the others: ``PartialFailure`` is raised after the last. The summary goes on from the one that stands in
+    ``output``: an earlier result that is still there keeps its entry. With ``report`` the label maps in ``output`` are read out
+    into ``output/report`` (see ``autolv.report``), in place of a report that is there. Returned is what became of these
+    inputs.
     """
+    if report and shard is not None:
+        raise DataError(
+            "a part of the inputs cannot be reported.",
+            remedy="Predict all parts, then run autolv_report on the output.",
+        )
     source, target = Path(input), Path(output)
-    inputs = find_inputs(source)
-    check_output(source, target, inputs, overwrite=overwrite, skip_existing=skip_existing)
-    earlier = _earlier(target, overwrite=overwrite)
-    prepare(resolve_device(device), workers or None)
+    everything = find_inputs(source, target)
+    check_output(source, target, everything)
+    inputs = shard_of(everything, shard)
+    summary = target / ("summary.json" if shard is None else f"summary_{shard[0]}_of_{shard[1]}.json")
+    earlier = _earlier(summary, overwrite=overwrite)
+    threads = prepare(resolve_device(device), workers or None)
     folder = _model_folder(dataset, model, run, root, configuration, folds)
-    predictor = Predictor.load(
-        folder,
-        device=device,
-        configurations=None if configuration is None else (configuration,),
-        folds=folds,
+    best = read_model(folder)
+    members = _members(folder, best, configuration, folds)
+    options = PredictionOptions(
+        members=tuple(f"{member.configuration} fold {member.fold}" for member in members),
         mirror=mirror,
         postprocess=postprocess,
         whole_field=whole_field,
+        save_probabilities=save_probabilities,
+        frame_numbers=_frame_numbers(frames),
     )
-    members = _members(folder, predictor.best, configuration, folds)
-    name = _model_name(predictor.best, members)
-    schema = LabelSchema(predictor.best.labels)
-    _log.info("model: %s (%d networks), device %s", name, len(members), predictor.device)
-    entries = {} if earlier is None else _kept(earlier, target, name)
-    statuses = []
-    progress = Progress("predict", len(inputs))
-    for item in inputs:
-        before = entries.get(item.result)
-        if skip_existing and before is not None and before.input == item.path.name:
-            status = before
-        else:
-            status = _one(predictor, schema, item, target / item.result, save_probabilities=save_probabilities)
-        entries[item.result] = status
-        statuses.append(status)
-        write_record(
-            PredictionSummary(
-                model=name, cases=tuple(entries.values()), labels=dict(schema.codes),
-                weights_sha256=tuple(member.sha256 for member in members),
-            ),
-            target / "summary.json",
-        )  # fmt: skip
-        progress.advance()
+    making = Making(target=target, model=_model_name(best, members), model_hash=best.content_hash(), options=options)
+    statuses = standing(making, inputs, overwrite=overwrite, skip_existing=skip_existing, workers=threads)
+    todo = [item for item in inputs if item.result not in statuses]
+    _log.info("model: %s (%d networks); %d of %d inputs to predict", making.model, len(members), len(todo), len(inputs))
+    if todo:
+        predictor = Predictor.load(
+            folder,
+            device=device,
+            configurations=None if configuration is None else (configuration,),
+            folds=folds,
+            mirror=mirror,
+            postprocess=postprocess,
+            whole_field=whole_field,
+        )
+        _log.info("device: %s", predictor.device)
+        sweep(making, todo)
+    try:
+        if todo:
+            _predict_todo(predictor, making, todo, statuses)
+    finally:
+        entries = {} if earlier is None else _kept(earlier, target, making.model)
+        entries |= {item.result: statuses[item.result] for item in inputs if item.result in statuses}
+        if entries:
+            write_record(
+                PredictionSummary(
+                    model=making.model, cases=tuple(entries.values()), labels=dict(best.labels),
+                    weights_sha256=tuple(member.sha256 for member in members),
+                ),
+                summary,
+            )  # fmt: skip
+    ordered = tuple(statuses[item.result] for item in inputs)
     if report:
-        _report(statuses, source, target, dataset=dataset, root=root, workers=workers)
-    _tell(statuses, target)
-    return tuple(statuses)
+        _report(ordered, source, target, dataset=dataset, root=root, workers=workers)
+    _tell(ordered, target, summary)
+    return ordered
 
 
 def _report(
@@ -115,15 +134,39 @@ def _report(
         return
     try:
         report(
-            target, target / "report", dataset=dataset if known else None, root=root, images=source, overwrite=True,
-            workers=workers,
+            target, target / "report", dataset=dataset if known else None, root=root,
+            images=source if source.exists() and source.suffix != ".csv" else None, overwrite=True, workers=workers,
         )  # fmt: skip
     except PartialFailure:
         if all(status.status != "failed" for status in statuses):
             raise
 
 
-def _tell(statuses: Sequence[PredictionStatus], target: Path) -> None:
+def _predict_todo(
+    predictor: Predictor, making: Making, todo: Sequence[Input], statuses: dict[str, PredictionStatus]
+) -> None:
+    """Predict what is to be predicted, and add to ``statuses`` what became of it, as it comes."""
+    progress = Progress("predict", len(todo))
+
+    def done(item: Input, status: PredictionStatus) -> None:
+        statuses[item.result] = status
+        progress.advance()
+
+    with stop_signals() as asked_to_stop:
+        predict_each(predictor, making, todo, done=done, asked_to_stop=asked_to_stop)
+
+
+def _frame_numbers(frames: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return the frames that are asked for, each once and in their order."""
+    if frames is None:
+        return None
+    numbers = tuple(sorted({int(number) for number in frames}))
+    if not numbers or numbers[0] < 1:
+        raise DataError(f"frames are numbered from 1, got {list(frames)}.", remedy="Give --frames 1,12 or 1-10.")
+    return numbers
+
+
+def _tell(statuses: Sequence[PredictionStatus], target: Path, summary: Path) -> None:
     """Log what is not as it should be and how many are done; failures are raised together."""
     failed = [status for status in statuses if status.status == "failed"]
     for status in statuses:
@@ -133,7 +176,7 @@ def _tell(statuses: Sequence[PredictionStatus], target: Path) -> None:
     if failed:
         raise PartialFailure(
             f"{len(failed)} of {len(statuses)} inputs failed: {', '.join(status.input for status in failed[:5])}.",
-            remedy=f"See {target / 'summary.json'} for why.",
+            remedy=f"See {summary} for why.",
         )
 
 
@@ -198,70 +241,8 @@ def _listed(members: Sequence[Member]) -> str:
     return ", ".join(f"{member.configuration} fold {member.fold}" for member in members)
 
 
-def _one(
-    predictor: Predictor, schema: LabelSchema, item: Input, result_file: Path, *, save_probabilities: bool
-) -> PredictionStatus:
-    """Predict one file; whatever goes wrong with it is told in its status and does not reach the others."""
-    try:
-        return _predicted(predictor, schema, item, result_file, save_probabilities=save_probabilities)
-    except Exception as error:  # noqa: BLE001 - the last resort: also a fault of ours must not stop the others
-        _log.debug("%s failed here:", item.path, exc_info=True)
-        message, memory = _reason(error, predictor), is_out_of_memory(error)
-    if memory:
-        release_cached(predictor.device)  # outside the handler, whose traceback holds on to the activations
-    result_file.unlink(missing_ok=True)  # an older result must not pass for this one's
-    return PredictionStatus(input=item.path.name, output=None, status="failed", message=message)
-
-
-def _reason(error: Exception, predictor: Predictor) -> str:
-    """Return what went wrong in a sentence or two."""
-    if isinstance(error, AutolvError):
-        return str(error)
-    if is_out_of_memory(error):
-        elsewhere = "" if predictor.device.type == "cpu" else ", or compute with --device cpu"
-        return f"it does not fit the memory of {predictor.device}. Close what else uses that memory{elsewhere}."
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-
-
-def _predicted(
-    predictor: Predictor, schema: LabelSchema, item: Input, result_file: Path, *, save_probabilities: bool
-) -> PredictionStatus:
-    """Predict one file, write its labels (and probabilities), and return what became of it."""
-    begin = time.monotonic()
-    volume = read_image(item.path)
-    if not np.isfinite(volume.array).all():
-        raise AutolvError("the image holds values that are not finite.", remedy="Replace them.")
-    prediction = predictor.predict(volume, probabilities=save_probabilities)
-    write_labels(result_file, schema.to_file(prediction.labels), like=item.path)
-    if prediction.probabilities is not None:
-        _write_npz(result_file.with_name(f"{item.stem}.npz"), prediction.probabilities, schema)
-    frames = prediction.labels if prediction.labels.ndim == 4 else prediction.labels[None]
-    voxel_ml = math.prod(volume.spacing_mm) / 1000.0
-    volumes = {
-        name: tuple(round(float((frame == channel).sum()) * voxel_ml, 3) for frame in frames)
-        for channel, name in enumerate(schema.structures, start=1)
-    }
-    empty = not frames.any()
-    return PredictionStatus(
-        input=item.path.name,
-        output=result_file.name,
-        status="empty" if empty else "done",
-        message="no structure was found: look at the image" if empty else "",
-        frames=len(frames),
-        seconds=round(time.monotonic() - begin, 3),
-        volumes_ml=volumes,
-    )
-
-
-def _write_npz(path: Path, probabilities: NDArray[np.float16], schema: LabelSchema) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, probabilities=probabilities, classes=np.array(["background", *schema.structures]))
-    write_bytes(path, buffer.getvalue())
-
-
-def _earlier(target: Path, *, overwrite: bool) -> PredictionSummary | None:
-    """Return the summary that stands in ``target``; a file of that name which is none is replaced only if asked."""
-    path = target / "summary.json"
+def _earlier(path: Path, *, overwrite: bool) -> PredictionSummary | None:
+    """Return the summary that stands at ``path``; a file of that name which is none is replaced only if asked."""
     if not path.exists():
         return None
     try:
@@ -270,7 +251,7 @@ def _earlier(target: Path, *, overwrite: bool) -> PredictionSummary | None:
         if overwrite:
             return None
         raise SchemaError(
-            f"{target} holds a summary.json that autolv_predict did not write ({error.message.rstrip('.')}).",
+            f"{path.parent} holds a {path.name} that autolv_predict did not write ({error.message.rstrip('.')}).",
             remedy="Name another folder with -o, or replace it with --overwrite.",
         ) from error
 
@@ -281,7 +262,7 @@ def _kept(earlier: PredictionSummary, target: Path, model: str) -> dict[str, Pre
     for status in earlier.cases:
         if status.output is None or not (target / status.output).exists():
             continue
-        foreign = earlier.model != model and _BY not in status.message
-        message = f"{status.message} ({_BY}{earlier.model})".strip() if foreign else status.message
+        foreign = earlier.model != model and BY not in status.message
+        message = f"{status.message} ({BY}{earlier.model})".strip() if foreign else status.message
         kept[status.output] = status.model_copy(update={"message": message})
     return kept

@@ -7,8 +7,9 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -110,16 +111,59 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, whole or not at all: a temporary file beside it is synced, then renamed over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    file = NewFile(path)
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        file.write(data)
+        file.place()
     finally:
-        temporary.unlink(missing_ok=True)
+        file.drop()
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return what ``path`` is called while this process makes it; a process that is killed leaves it behind."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+@final
+class NewFile:
+    """A file that is written piece by piece: it lies at ``path``, whole, once it is placed, or not at all.
+
+    Beyond that it is a binary file for writing alone, which the standard library's packers accept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin a temporary file beside ``path``."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._temporary = path, temporary_beside(path)
+        self._file = self._temporary.open("wb")
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Append ``data``."""
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        self._file.flush()
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was written so far."""
+        return self._digest.hexdigest()
+
+    def place(self) -> None:
+        """Sync the file and rename it over ``path``."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(self._path)
+
+    def drop(self) -> None:
+        """Leave nothing behind of a file that was not placed."""
+        with suppress(OSError):  # what is buffered may not fit on the disk any more
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
 
 
 def _short(value: object) -> str:

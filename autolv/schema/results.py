@@ -252,13 +252,17 @@ class BestConfig(Record):
 
 
 class PredictionStatus(Record):
-    """What became of one input."""
+    """What became of one input; ``kept`` is a result that was there, of which nothing more is known.
+
+    ``frame_numbers`` are those of the cine's frames, from 1, where not all were asked for.
+    """
 
     input: str
     output: str | None
-    status: Literal["done", "empty", "failed"]
+    status: Literal["done", "empty", "failed", "kept"]
     message: str = ""
     frames: int = 1
+    frame_numbers: tuple[int, ...] = ()
     seconds: float = 0.0
     volumes_ml: dict[str, tuple[float, ...]] = {}  # structure -> per frame
 

@@ -60,3 +60,35 @@ def planned_small(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     small = given.model_copy(update={"network": network, "training": training})
     write_record(plan.model_copy(update={"configurations": plan.configurations | {"2d_unet": small}}), path)
     return root
+
+
+@pytest.fixture(scope="session")
+def untrained(planned_small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of two untrained networks of the small 2d_unet: what it says means nothing, but is always the same."""
+    import torch
+    from safetensors.torch import save_file
+
+    from autolv.inference.model_folder import describe_member, write_model
+    from autolv.networks import build_network
+    from autolv.schema.results import BestConfig
+
+    folder = tmp_path_factory.mktemp("untrained")
+    plan = read_record(Plan, Workspace.at(planned_small).plan_file("D"))
+    configuration = plan.configurations["2d_unet"]
+    members, files = [], []
+    for fold in (0, 1):
+        with torch.random.fork_rng():
+            torch.manual_seed(fold)
+            weights = build_network(configuration.network).state_dict()
+        files.append(folder / f"{fold}.safetensors")
+        save_file({key: value.contiguous() for key, value in weights.items()}, files[-1])
+        members.append(describe_member("2d_unet", fold, files[-1]))
+    best = BestConfig(
+        dataset="D", run="default", labels={"rv_cavity": 1, "lv_myocardium": 2, "lv_cavity": 3},
+        structures=("lv_cavity", "lv_myocardium", "rv_cavity"), located=True, configurations={"2d_unet": configuration},
+        members=tuple(members), postprocessing=(), candidates=(), chosen="2d_unet", reason="a test", score=0.0,
+        score_with_postprocessing=0.0, cross_fitted_score=0.0, folds_available="", fingerprint_hash="0", licence_note="",
+        versions={},
+    )  # fmt: skip
+    write_model(folder / "model", best, files)
+    return folder / "model"

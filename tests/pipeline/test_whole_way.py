@@ -153,9 +153,12 @@ def test_existing_results_are_not_overwritten_unasked(root: Path, tmp_path: Path
     image = next((root / "raw_data" / "D" / "imagesTs").iterdir())
     arguments = ["-d", "D", "-i", str(image), "-o", str(tmp_path / "out"), "--root", str(root), "--quiet"]
     assert predict_main(arguments) == 0
+    assert predict_main(arguments) == 0  # the same command again has nothing to do
+    other = [*arguments, "--no-postprocessing"]
+    assert predict_main(other) == 2
+    assert predict_main([*other, "--skip-existing"]) == 0
+    assert predict_main([*other, "--overwrite"]) == 0
     assert predict_main(arguments) == 2
-    assert predict_main([*arguments, "--skip-existing"]) == 0
-    assert predict_main([*arguments, "--overwrite"]) == 0
 
 
 def test_a_cine_is_predicted_frame_by_frame_with_its_header(root: Path, tmp_path: Path) -> None:
@@ -178,7 +181,12 @@ def test_probabilities_of_an_nrrd_frame_are_those_of_its_labels(root: Path, tmp_
     write_image(frame, read_image(image))
     plain = ["-d", "D", "--no-postprocessing", "--root", str(root), "--quiet"]
     assert predict_main([*plain, "-i", str(frame), "-o", str(tmp_path / "out"), "--save-probabilities"]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"frame.nrrd", "frame.npz", "summary.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "frame.nrrd",
+        "frame.npz",
+        "records",
+        "summary.json",
+    }
     written = read_labels(tmp_path / "out" / "frame.nrrd")
     assert read_geometry(tmp_path / "out" / "frame.nrrd") == read_geometry(frame)
     with np.load(tmp_path / "out" / "frame.npz") as stored:

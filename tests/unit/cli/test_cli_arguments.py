@@ -67,7 +67,8 @@ def test_help_ends_with_one_line_that_parses(command: str) -> None:
 
 def test_flags_are_alike_in_every_command() -> None:
     seen: dict[str, tuple[object, ...]] = {}
-    own_words = {"--configuration", "--fold"}  # train takes one, predict and find_best_config several
+    # train takes one, predict and find_best_config several; convert makes so many frames, predict takes those of these numbers
+    own_words = {"--configuration", "--fold", "--frames"}
     for command in COMMANDS:
         for action in parser_of(command)._actions:
             if not action.option_strings:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -132,20 +133,20 @@ def test_array_file_and_volume_give_the_same_bits(make_model: MakeModel, cine: V
     expected = predictor.predict(cine).labels
     np.testing.assert_array_equal(predictor.predict_file(path).labels, expected)
     before = cine.array.copy()
-    np.testing.assert_array_equal(predictor.predict_array(cine.array, SPACING).labels, expected)
+    np.testing.assert_array_equal(predictor.predict(cine.array, SPACING).labels, expected)
     np.testing.assert_array_equal(cine.array, before)
     strided = np.asfortranarray(cine.array.astype(np.float64))
-    np.testing.assert_array_equal(predictor.predict_array(strided, SPACING).labels, expected)
+    np.testing.assert_array_equal(predictor.predict(strided, SPACING).labels, expected)
 
 
 def test_a_slice_and_a_frame_come_back_in_their_own_shape(make_model: MakeModel, volume: Volume) -> None:
     predictor = Predictor.load(make_model())
-    frame = predictor.predict_array(volume.array, SPACING, probabilities=True)
+    frame = predictor.predict(volume.array, SPACING, probabilities=True)
     assert frame.labels.shape == (3, 22, 26)
-    slice_ = predictor.predict_array(volume.array[1], SPACING, probabilities=True)
+    slice_ = predictor.predict(volume.array[1], SPACING, probabilities=True)
     assert slice_.labels.shape == (22, 26)
     assert slice_.probabilities is not None and slice_.probabilities.shape == (4, 22, 26)
-    np.testing.assert_array_equal(slice_.labels, predictor.predict_array(volume.array[1:2], SPACING).labels[0])
+    np.testing.assert_array_equal(slice_.labels, predictor.predict(volume.array[1:2], SPACING).labels[0])
 
 
 def test_an_array_is_z_y_x_even_if_z_has_the_finest_spacing(
@@ -155,22 +156,70 @@ def test_an_array_is_z_y_x_even_if_z_has_the_finest_spacing(
     seen = []
     real = members.preprocess_image
     monkeypatch.setattr(members, "preprocess_image", lambda v, block: seen.append(v) or real(v, block))
-    predictor.predict_array(volume.array, (1.0, 1.25, 1.5))
+    predictor.predict(volume.array, (1.0, 1.25, 1.5))
     assert seen[0].spacing_mm == (1.0, 1.25, 1.5) and seen[0].array.shape == (3, 22, 26)
 
 
 @pytest.mark.parametrize("shape", [(26,), (1, 1, 1, 1, 1), (0, 4, 4)])
 def test_a_wrong_array_is_told_the_layout(shape: tuple[int, ...], make_model: MakeModel) -> None:
     with pytest.raises(ValueError, match=r"\(z, y, x\) for a frame, \(t, z, y, x\) for a cine"):
-        Predictor.load(make_model()).predict_array(np.zeros(shape), SPACING)
+        Predictor.load(make_model()).predict(np.zeros(shape), SPACING)
 
 
-@pytest.mark.parametrize("spacing", [None, (1.0, 1.0), (0.0, 1.0, 1.0), (float("nan"), 1.0, 1.0)])
-def test_a_missing_spacing_is_told_the_layout(
-    spacing: tuple[float, float, float] | None, make_model: MakeModel, volume: Volume
+@pytest.mark.parametrize("shape", [(26,), (1, 1, 1, 1, 1), (0, 4, 4)])
+def test_a_wrong_array_with_an_affine_is_told_its_layout(shape: tuple[int, ...], make_model: MakeModel) -> None:
+    with pytest.raises(ValueError, match=r"\(i, j, k\) for a frame, \(i, j, k, t\) for a cine or \(i, j\) for a slice"):
+        Predictor.load(make_model()).predict(np.zeros(shape), affine=np.eye(4))
+
+
+def test_an_array_needs_one_grid_and_a_volume_has_its_own(make_model: MakeModel, volume: Volume) -> None:
+    predictor = Predictor.load(make_model())
+    for given, words in (({}, "neither"), ({"spacing_mm": SPACING, "affine": np.eye(4)}, "both")):
+        with pytest.raises(ValueError, match=f"either spacing_mm, .* or affine, a .* matrix, got {words}"):
+            predictor.predict(volume.array, **given)
+    with pytest.raises(ValueError, match="has its own grid"):
+        predictor.predict(volume, SPACING)
+    for affine in (np.eye(3), np.full((4, 4), np.nan), np.zeros((4, 4))):
+        with pytest.raises(ValueError, match=r"\(4, 4\)|positive spacing"):
+            predictor.predict(volume.array, affine=affine)
+    with pytest.raises(ValueError, match="of numbers"):
+        predictor.predict(np.full((3, 4, 4), "a"), SPACING)
+
+
+def test_an_array_with_an_affine_gets_what_its_file_gets(
+    make_model: MakeModel, configuration: Configure, cine: Volume, tmp_path: Path
+) -> None:
+    predictor = Predictor.load(make_model((configuration("2d_unet"), configuration("2d_other")), folds=2))
+    affine = np.array([[0, 1.25, 0, 3.0], [-1.5, 0, 0, 9.0], [0, 0, -8.0, 5.0], [0, 0, 0, 1]])  # turned and flipped
+    geometry = Geometry.from_affine(affine, (26, 22, 3))
+    stored = Volume(array=geometry.to_canonical(np.moveaxis(cine.array, 0, 3).transpose(2, 1, 0, 3)), geometry=geometry)
+    write_image(tmp_path / "cine.nii", stored)
+    array = np.asarray(nib.load(tmp_path / "cine.nii").dataobj)
+    assert array.shape == (26, 22, 3, 4)
+    file = predictor.predict_file(tmp_path / "cine.nii", probabilities=True)
+    found = predictor.predict(array, affine=affine, probabilities=True)
+    assert found.labels.shape == array.shape and len(np.unique(found.labels)) > 1
+    np.testing.assert_array_equal(found.labels, geometry.to_file(file.labels))
+    assert file.probabilities is not None and found.probabilities is not None
+    assert found.probabilities.shape == (4, *array.shape) and found.probabilities.dtype == np.float16
+    for channel in range(4):
+        np.testing.assert_array_equal(found.probabilities[channel], geometry.to_file(file.probabilities[:, channel]))
+    frame = predictor.predict(array[..., 2], affine=affine.tolist(), probabilities=True)
+    np.testing.assert_array_equal(frame.labels, found.labels[..., 2])
+    np.testing.assert_array_equal(frame.probabilities, found.probabilities[..., 2])
+    one = predictor.predict(array[..., 2:3], affine=affine)
+    np.testing.assert_array_equal(one.labels, found.labels[..., 2:3])
+    slice_ = predictor.predict(array[:, :, 1, 0], affine=affine, probabilities=True)
+    assert slice_.labels.shape == (26, 22) and slice_.probabilities is not None
+    assert slice_.probabilities.shape == (4, 26, 22)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.0, 1.0, 1.0), (float("nan"), 1.0, 1.0)])
+def test_a_wrong_spacing_is_told_the_layout(
+    spacing: tuple[float, float, float], make_model: MakeModel, volume: Volume
 ) -> None:
     with pytest.raises(ValueError, match=r"three positive numbers \(z, y, x\)"):
-        Predictor.load(make_model()).predict_array(volume.array, spacing)
+        Predictor.load(make_model()).predict(volume.array, spacing)
 
 
 def test_a_bad_frame_is_named(make_model: MakeModel, cine: Volume) -> None:
@@ -263,7 +312,7 @@ def test_memory_grows_with_the_frames_by_the_labels_only(make_model: MakeModel, 
     def peak_bytes(frames: int) -> int:
         cine = np.stack([stack] * frames)
         tracemalloc.start()
-        predictor.predict_array(cine, SPACING)
+        predictor.predict(cine, SPACING)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -278,7 +327,7 @@ def test_memory_does_not_grow_with_the_members(make_model: MakeModel, stack: NDA
 
     def peak_bytes(predictor: Predictor) -> int:
         tracemalloc.start()
-        predictor.predict_array(image, SPACING)
+        predictor.predict(image, SPACING)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -295,6 +344,12 @@ def test_threads_get_what_one_alone_gets(make_model: MakeModel, cine: Volume) ->
         together = list(pool.map(lambda k: predictor.predict(cine.frame(k % 4)).labels, range(16)))
     for k, labels in enumerate(together):
         np.testing.assert_array_equal(labels, alone[k % 4])
+    with ThreadPoolExecutor(4) as pool:  # arrays of several layouts and probabilities at once
+        whole = pool.submit(predictor.predict, cine.array, SPACING, probabilities=True)
+        frames = [pool.submit(predictor.predict, cine.array[k], SPACING, probabilities=True) for k in range(4)]
+        for k in range(4):
+            np.testing.assert_array_equal(whole.result().labels[k], alone[k])
+            np.testing.assert_array_equal(whole.result().probabilities[k], frames[k].result().probabilities)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

@@ -19,6 +19,7 @@ from autolv.core.workspace import Workspace
 from autolv.imageio.volumes import read_labels, write_image
 from autolv.inference.predictor import Prediction
 from autolv.pipeline import predict as module
+from autolv.pipeline import stream
 from autolv.pipeline.predict import predict
 from autolv.schema.readout import Readout, ReadoutSummary
 from autolv.schema.record import read_record
@@ -35,7 +36,9 @@ class Threshold:
     """Three thresholds for three structures; raises what a test puts into ``errors`` for an image's brightest value."""
 
     def __init__(self) -> None:
-        self.best = SimpleNamespace(labels=LABELS, chosen="2d_unet + 3d_unet", members=MEMBERS)
+        self.best = SimpleNamespace(
+            labels=LABELS, chosen="2d_unet + 3d_unet", members=MEMBERS, content_hash=lambda: f"of {self.best.chosen}"
+        )
         self.device = torch.device("cpu")
         self.errors: dict[float, BaseException] = {}
 
@@ -58,6 +61,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Threshold:
         return threshold
 
     monkeypatch.setattr(module, "Predictor", SimpleNamespace(load=load))
+    monkeypatch.setattr(module, "read_model", lambda _folder: threshold.best)
     monkeypatch.setattr(module, "prepare", lambda device, threads: 1)
     return threshold
 
@@ -155,7 +159,7 @@ def test_a_damaged_header_stops_no_other_file(
     found = summary(tmp_path / "out")
     assert [found[name].status for name in ("a.nii", "b.nii", "c.nii")] == ["done", "failed", "done"]
     assert words in found["b.nii"].message
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii", "c.nii", "summary.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii", "c.nii", "records", "summary.json"]
 
 
 def test_a_code_of_units_that_nobody_knows_is_predicted(model: Threshold, tmp_path: Path) -> None:
@@ -194,7 +198,7 @@ def test_any_error_is_told_in_the_status_and_its_traceback_to_who_asks(
     message: str,
 ) -> None:
     released = []
-    monkeypatch.setattr(module, "release_cached", released.append)
+    monkeypatch.setattr(stream, "release_cached", released.append)
     image(tmp_path / "in", "a.nii", brightest=150)
     image(tmp_path / "in", "b.nii")
     model.errors[150.0] = error

@@ -16,6 +16,7 @@ from autolv.schema.dataset import Case, CheckProblem, CheckReport, ConversionRep
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, Spread
 from autolv.schema.phantom import PhantomTruth
 from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
+from autolv.schema.prediction import PredictedCase, PredictionOptions
 from autolv.schema.preprocessed import Grid, PreprocessedCase
 from autolv.schema.quality import Finding, NotChecked, Verdict
 from autolv.schema.readout import (
@@ -166,6 +167,12 @@ def examples() -> Iterator[Record]:
         model="2d_unet",
         cases=(PredictionStatus(input="a.nii.gz", output="a.nii.gz", status="done", frames=2, seconds=1.5,
                                 volumes_ml={"lv_cavity": (120.0, 60.0)}),),
+    )  # fmt: skip
+    yield PredictedCase(
+        autolv="0.1.0", model="2d_unet", model_hash="0", input_sha256="1", output_sha256="2",
+        options=PredictionOptions(members=("2d_unet fold 0",), mirror="auto", postprocess=True, whole_field=False,
+                                  save_probabilities=False, frame_numbers=(1, 12)),
+        status=PredictionStatus(input="a.nii.gz", output="a.nii.gz", status="done", frames=2, frame_numbers=(1, 12)),
     )  # fmt: skip
     yield RememberedTrial(
         setting=TrialSetting(device="cpu", device_name="x", threads=2, torch="2.13.0", autolv="0.1.0",
