@@ -83,12 +83,11 @@ class Reference(nn.Module):
         if residual:
             self.encoder.stem = Units(1, FEATURES[0], kernels[0], 1, 1)
             inputs = (FEATURES[0], *FEATURES[:-1])
-            stages = [
-                Blocks(*sizes) for sizes in zip(inputs, FEATURES, kernels, strides, self.counts, strict=True)
-            ]
+            stages = [Blocks(*sizes) for sizes in zip(inputs, FEATURES, kernels, strides, self.counts, strict=True)]
         else:
             stages = [
-                nn.Sequential(Units(*sizes)) for sizes in zip(inputs, FEATURES, kernels, strides, self.counts, strict=True)
+                nn.Sequential(Units(*sizes))
+                for sizes in zip(inputs, FEATURES, kernels, strides, self.counts, strict=True)
             ]
         self.encoder.stages = nn.Sequential(*stages)
         self.decoder = nn.Module()

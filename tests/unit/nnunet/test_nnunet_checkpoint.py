@@ -97,5 +97,7 @@ def test_missing_other_and_misshapen_weights_are_named(make_reference):
     with pytest.raises(ModelError, match=r"has no weight 'encoder.stages.0.0.convs.0.norm.running_mean'"):
         our_weights(network, more, (0, 1, 2, 3))
     wider = network.model_copy(update={"features": (6, 9, 10)})
-    with pytest.raises(ModelError, match=r"'encoder.1.0.weight' are \(8, 6, 3, 3\), the plans' network has \(9, 6, 3, 3\)"):
+    with pytest.raises(
+        ModelError, match=r"'encoder.1.0.weight' are \(8, 6, 3, 3\), the plans' network has \(9, 6, 3, 3\)"
+    ):
         our_weights(wider, weights, (0, 1, 2, 3))
