@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 CONV, NORM = {2: nn.Conv2d, 3: nn.Conv3d}, {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 UP, POOL = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}, {2: nn.AvgPool2d, 3: nn.AvgPool3d}
-FEATURES = (6, 8, 10)
+FEATURES = (6, 12, 12)  # the last stage has no projection in its skip
 KERNELS = {2: ((3, 3), (3, 3), (3, 3)), 3: ((1, 3, 3), (3, 3, 3), (3, 3, 3))}
 STRIDES = {2: ((1, 1), (2, 2), (2, 2)), 3: ((1, 1, 1), (1, 2, 2), (2, 2, 2))}
 PATCH = {2: (16, 24), 3: (4, 16, 24)}
@@ -191,7 +191,7 @@ def make_trained(tmp_path: Path) -> Callable[..., Path]:
         for fold, network in enumerate(networks):
             checkpoint = checkpoint_of(network, name, axes)
             change(plans, dataset, checkpoint)
-            (folder / f"fold_{fold}").mkdir(parents=True)
+            (folder / f"fold_{fold}").mkdir(parents=True, exist_ok=True)
             torch.save(checkpoint, folder / f"fold_{fold}" / "checkpoint_final.pth")
         (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
         (folder / "dataset.json").write_text(json.dumps(dataset), encoding="utf-8")

@@ -20,7 +20,7 @@ STRIDES = {2: ((1, 1), (2, 2), (2, 2)), 3: ((1, 1, 1), (1, 2, 2), (2, 2, 2))}
 def block(dims, *, residual):
     return Network(
         architecture="resenc_unet" if residual else "unet", patch=(16, 24) if dims == 2 else (4, 16, 24), in_channels=1,
-        classes=4, features=(6, 8, 10), kernels=KERNELS[dims], strides=STRIDES[dims], blocks=(1, 2, 2),
+        classes=4, features=(6, 12, 12), kernels=KERNELS[dims], strides=STRIDES[dims], blocks=(1, 2, 2),
         decoder_blocks=(1, 2), heads=1,
     )  # fmt: skip
 
@@ -96,8 +96,8 @@ def test_missing_other_and_misshapen_weights_are_named(make_reference):
     more = {**weights, "encoder.stages.0.0.convs.0.norm.running_mean": torch.zeros(6)}
     with pytest.raises(ModelError, match=r"has no weight 'encoder.stages.0.0.convs.0.norm.running_mean'"):
         our_weights(network, more, (0, 1, 2, 3))
-    wider = network.model_copy(update={"features": (6, 9, 10)})
+    wider = network.model_copy(update={"features": (6, 9, 12)})
     with pytest.raises(
-        ModelError, match=r"'encoder.1.0.weight' are \(8, 6, 3, 3\), the plans' network has \(9, 6, 3, 3\)"
+        ModelError, match=r"'encoder.1.0.weight' are \(12, 6, 3, 3\), the plans' network has \(9, 6, 3, 3\)"
     ):
         our_weights(wider, weights, (0, 1, 2, 3))
