@@ -11,7 +11,7 @@ process to preprocess and one to write, as more only add their own start on few 
 labels agree. Without ``--nnunet-model`` it has the network that nnU-Net plans for ACDC, with random weights: how long
 that takes does not depend on them, the agreement does (between random labels everything is a border).
 
-Each tool's default on its own plan: ``autolv_predict`` with ``--autolv-model``, and nnU-Net with all its folds and mirrorings and
+Each tool's default on its own plan: ``autolv_predict`` with ``--autolv-model``, nnU-Net with all its folds and mirrorings and
 as many processes as it likes, on ``--default-cases`` of the cases. Without ``--autolv-model`` this part is left out.
 
 Wall and CPU seconds and peak memory are those of the whole process tree, medians of the rounds; a ratio is the median of the

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,25 @@ def plans_of(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_folder(folder: Path, plans: dict[str, Any], name: str, folds: int) -> None:
-    """Write plans, dataset and a checkpoint per fold, whose mirroring is along all axes."""
+def random_networks(plans: dict[str, Any], name: str, count: int) -> list[torch.nn.Module]:
+    """Return networks of a configuration as nnU-Net builds and initialises them."""
     architecture = plans["configurations"][name]["architecture"]
-    arguments, imports = architecture["arch_kwargs"], architecture["_kw_requires_import"]
+    networks = []
+    for seed in range(count):
+        torch.manual_seed(seed)
+        networks.append(
+            get_network_from_plans(
+                architecture["network_class_name"], architecture["arch_kwargs"], architecture["_kw_requires_import"],
+                1, len(_LABELS), deep_supervision=False,
+            )
+        )  # fmt: skip
+    return networks
+
+
+def write_folder(folder: Path, plans: dict[str, Any], name: str, networks: Sequence[torch.nn.Module]) -> None:
+    """Write plans, dataset and a checkpoint per fold, whose mirroring is along all axes."""
     dataset = {"channel_names": {"0": "MRI"}, "labels": _LABELS, "numTraining": 200, "file_ending": ".nii.gz"}
-    for fold in range(folds):
-        torch.manual_seed(fold)
-        network = get_network_from_plans(
-            architecture["network_class_name"], arguments, imports, 1, len(_LABELS), deep_supervision=False
-        )
+    for fold, network in enumerate(networks):
         place = folder / f"fold_{fold}"
         place.mkdir(parents=True, exist_ok=True)
         checkpoint = {
@@ -85,5 +95,12 @@ def write_folder(folder: Path, plans: dict[str, Any], name: str, folds: int) -> 
     (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
 
 
+def main() -> None:
+    """Write the folder that the command line names."""
+    folder, name, folds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    plans = plans_of(name)
+    write_folder(folder, plans, name, random_networks(plans, name, folds))
+
+
 if __name__ == "__main__":
-    write_folder(Path(sys.argv[1]), plans_of(sys.argv[2]), sys.argv[2], int(sys.argv[3]))
+    main()
