@@ -14,14 +14,16 @@ from autolv.core.errors import ModelError
 from autolv.core.labels import LabelSchema
 from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
-from autolv.inference.nnunet_checkpoint import Checkpoint, our_weights, read_checkpoint
+from autolv.inference.nnunet_checkpoint import our_weights, read_checkpoint
 from autolv.pipeline.model import LICENCE_NOTE
 from autolv.pipeline.nnunet_plans import our_configuration, read_labels, read_plans
 from autolv.pipeline.versions import versions
+from autolv.schema.nnunet import NnunetPlans
 from autolv.schema.plan import Configuration
 from autolv.schema.results import BestConfig
 
 _log = logging.getLogger(__name__)
+_FOLD = re.compile(r"fold_(\d+)")
 _NAN = float("nan")
 
 
@@ -48,20 +50,8 @@ def import_nnunet(
         raise ModelError(f"{target} is there already.", remedy="Name another --run, or replace it with --overwrite.")
     plans, schema = read_plans(source), read_labels(source, labels)
     files = _checkpoints(source, checkpoint, folds)
-    found = {fold: read_checkpoint(file) for fold, file in files.items()}
-    first = found[min(found)]
-    configuration = our_configuration(
-        plans, source, first.configuration,
-        classes=1 + len(schema.structures), mirror_axes=first.mirror_axes, trainer=first.trainer,
-    )  # fmt: skip
-    odd = [fold for fold, one in found.items() if (one.configuration, one.mirror_axes) != (first.configuration, first.mirror_axes)]  # fmt: skip  # noqa: E501
-    if odd:
-        raise ModelError(
-            f"fold {odd[0]} of {source} is of another configuration than fold {min(found)}.",
-            remedy="Import the folds of one configuration with -f.",
-        )
     with tempfile.TemporaryDirectory(prefix="autolv_") as place:
-        weights = _write_weights(Path(place), configuration, schema, found)
+        configuration, weights = _write_weights(Path(place), plans, source, schema, files)
         best = _record(dataset, run, configuration, schema, weights, source=source, checkpoint=checkpoint)
         write_model(target, best, list(weights.values()))
     _log.info("%s: %s, %d members", target, configuration.name, len(best.members))
@@ -70,7 +60,8 @@ def import_nnunet(
 
 def _checkpoints(source: Path, name: str, folds: Sequence[int] | None) -> dict[int, Path]:
     """Return the checkpoint of each fold; that of ``fold_all``, where there is no other, as fold 0."""
-    there = {int(m[1]): p / f"checkpoint_{name}.pth" for p in source.glob("fold_*") if (m := re.fullmatch(r"fold_(\d+)", p.name))}  # fmt: skip  # noqa: E501
+    numbered = [(_FOLD.fullmatch(place.name), place) for place in source.iterdir()]
+    there = {int(match[1]): place / f"checkpoint_{name}.pth" for match, place in numbered if match}
     if not there:
         there = {0: source / "fold_all" / f"checkpoint_{name}.pth"}
     found = {fold: file for fold, file in sorted(there.items()) if file.is_file()}
@@ -88,14 +79,25 @@ def _checkpoints(source: Path, name: str, folds: Sequence[int] | None) -> dict[i
 
 
 def _write_weights(
-    place: Path, configuration: Configuration, schema: LabelSchema, found: Mapping[int, Checkpoint]
-) -> dict[int, Path]:
+    place: Path, plans: NnunetPlans, source: Path, schema: LabelSchema, files: Mapping[int, Path]
+) -> tuple[Configuration, dict[int, Path]]:
+    """Write the weights of each fold to ``place``; return the configuration that all folds share, and the files."""
     channels = (0, *(schema.codes[name] for name in schema.structures))  # nnU-Net's output channel is the label's code
-    files = {}
-    for fold, one in found.items():
-        files[fold] = place / f"{fold}.safetensors"
-        save_file(our_weights(configuration.network, one.weights, channels), files[fold])
-    return files
+    found: dict[int, Configuration] = {}
+    written: dict[int, Path] = {}
+    for fold, file in files.items():
+        one = read_checkpoint(file)
+        configuration = found[fold] = our_configuration(
+            plans, source, one.configuration, classes=len(channels), mirror_axes=one.mirror_axes, trainer=one.trainer
+        )
+        if configuration != found[min(files)]:
+            raise ModelError(
+                f"fold {fold} of {source} is of another configuration than fold {min(files)}.",
+                remedy="Import the folds of one configuration with -f.",
+            )
+        written[fold] = place / f"{fold}.safetensors"
+        save_file(our_weights(configuration.network, one.weights, channels), written[fold])
+    return found[min(files)], written
 
 
 def _record(

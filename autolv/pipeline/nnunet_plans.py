@@ -24,6 +24,7 @@ _READERS = ("SimpleITKIO", "NibabelIO")  # those that leave a file's axes as the
 _EPSILON, _SLOPE = 1e-5, 0.01  # of instance normalisation and the leaky ReLU, as our networks have them
 _OWN = "Predict with nnU-Net itself, or train this dataset with autolv."
 _FOLDER = "Name the folder TRAINER__PLANS__CONFIGURATION that nnUNetv2_train has written."
+_EXAMPLE = ("rv_cavity", "lv_myocardium", "lv_cavity")  # in ACDC's order
 _IGNORE = "ignore"  # nnU-Net's name for voxels that teach nothing: no output stands for them
 
 
@@ -57,7 +58,7 @@ def read_labels(folder: Path, given: Mapping[str, int] | None) -> LabelSchema:
     try:
         return LabelSchema.from_names(codes if given is None else given)
     except DataError as error:
-        example = ",".join(f"{name}={code}" for name, code in zip(("rv_cavity", "lv_myocardium", "lv_cavity"), codes.values(), strict=False))  # fmt: skip  # noqa: E501
+        example = ",".join(f"{name}={code}" for name, code in zip(_EXAMPLE, codes.values(), strict=False))
         raise ModelError(
             f"{folder}: {error.message}", remedy=f"Say what each code means, for example --labels {example}."
         ) from error

@@ -170,6 +170,19 @@ def test_inherited_settings_count(make_trained, make_reference, tmp_path):
     assert best.configurations["2d_unet_nnunet"].training.batch_size == 7
 
 
+def test_folds_that_differ_are_refused(make_trained, make_reference, tmp_path):
+    mirrored = iter([(0, 1), (1,)])
+
+    def change(_plans, _dataset, checkpoint):
+        checkpoint["inference_allowed_mirroring_axes"] = next(mirrored)
+
+    folder = make_trained([make_reference(2)] * 2, 2, change=change)
+    with pytest.raises(ModelError, match=r"fold 1 of .* is of another configuration than fold 0"):
+        import_nnunet(folder, "ACDC", root=tmp_path)
+    best = read_model(import_nnunet(folder, "ACDC", root=tmp_path, folds=(1,)))
+    assert best.configurations["2d_unet_nnunet"].nnunet.mirror_axes == (-1,)
+
+
 def _set(path, value):
     def change(*documents):
         which, *keys = path
