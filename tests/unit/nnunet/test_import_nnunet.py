@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.transform import resize
 
 from autolv.cli.import_nnunet import main
+from autolv.core.errors import ModelError
 from autolv.core.geometry import Geometry, Volume
 from autolv.core.labels import LabelSchema
 from autolv.imageio.volumes import read_labels, write_image
