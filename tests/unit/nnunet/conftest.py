@@ -101,6 +101,9 @@ class Reference(nn.Module):
         self.decoder.seg_layers = nn.ModuleList(CONV[dims](FEATURES[s], classes, 1) for s in (1, 0))
         for parameter in self.parameters():  # nothing at its usual start of ones and zeros, lest it be left out unseen
             parameter.data += 0.1 * torch.randn(parameter.shape)
+        for head in self.decoder.seg_layers:  # no class leads everywhere
+            head.weight.data -= head.weight.data.mean(1, keepdim=True)
+            head.bias.data *= 0.01
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.encoder.stem(x) if hasattr(self.encoder, "stem") else x
