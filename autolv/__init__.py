@@ -1,7 +1,7 @@
 """Self-configuring left-ventricle segmentation for short-axis cine cardiac MRI.
 
 The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``tune``, ``find_best_config``,
-``predict`` and ``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported when first used.
+``import_nnunet``, ``predict`` and ``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported when first used.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autolv.pipeline.convert import convert
     from autolv.pipeline.evaluate import evaluate
     from autolv.pipeline.find_best_config import find_best_config
+    from autolv.pipeline.import_nnunet import import_nnunet
     from autolv.pipeline.plan_and_preprocess import plan_and_preprocess
     from autolv.pipeline.predict import predict
     from autolv.pipeline.train import train
@@ -26,6 +27,7 @@ __all__ = [
     "convert",
     "evaluate",
     "find_best_config",
+    "import_nnunet",
     "plan_and_preprocess",
     "predict",
     "train",
@@ -37,6 +39,7 @@ _HOMES = {
     "convert": "autolv.pipeline.convert",
     "evaluate": "autolv.pipeline.evaluate",
     "find_best_config": "autolv.pipeline.find_best_config",
+    "import_nnunet": "autolv.pipeline.import_nnunet",
     "plan_and_preprocess": "autolv.pipeline.plan_and_preprocess",
     "predict": "autolv.pipeline.predict",
     "train": "autolv.pipeline.train",
