@@ -1,7 +1,8 @@
 """Self-configuring left-ventricle segmentation for short-axis cine cardiac MRI.
 
 The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``tune``, ``find_best_config``,
-``import_nnunet``, ``predict`` and ``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported when first used.
+``import_nnunet``, ``predict`` and ``evaluate``; ``Predictor`` segments arrays with a trained model folder. Each is imported
+when first used.
 """
 
 from __future__ import annotations
