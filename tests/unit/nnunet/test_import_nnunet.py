@@ -39,15 +39,18 @@ def starts(size, side):
 
 def windowed(network, image, axes):
     """Logits (4, z, y, x) by windows of half a patch apart, each in all its mirrorings, weighted by a Gaussian."""
-    dims = len(network_patch := PATCH[2 if network.flat else 3])
-    weight = np.zeros(network_patch)
-    weight[tuple(n // 2 for n in network_patch)] = 1.0
-    weight = ndimage.gaussian_filter(weight, [n / 8 for n in network_patch], mode="constant")
+    dims = len(patch := PATCH[2 if network.flat else 3])
+    missing = [max(0, side - n) for n, side in zip(image.shape, (1, *patch)[-3:], strict=True)]
+    cut = tuple(slice(m // 2, m // 2 + n) for m, n in zip(missing, image.shape, strict=True))
+    image = np.pad(image, [(m // 2, m - m // 2) for m in missing])
+    weight = np.zeros(patch)
+    weight[tuple(n // 2 for n in patch)] = 1.0
+    weight = ndimage.gaussian_filter(weight, [n / 8 for n in patch], mode="constant")
     total, sum_ = np.zeros((4, *image.shape)), np.zeros(image.shape)
-    places = product(*(starts(n, side) for n, side in zip(image.shape[-dims:], network_patch, strict=True)))
+    places = product(*(starts(n, side) for n, side in zip(image.shape[-dims:], patch, strict=True)))
     flips = [c for n in range(len(axes) + 1) for c in combinations([axis + 2 for axis in axes], n)]
     for place in places:
-        inside = tuple(slice(a, a + n) for a, n in zip(place, network_patch, strict=True))
+        inside = tuple(slice(a, a + n) for a, n in zip(place, patch, strict=True))
         for z in range(len(image)) if network.flat else (None,):
             where = (*((z,) if network.flat else ()), *inside)
             x = torch.from_numpy(np.ascontiguousarray(image[where]))[None, None].float()
@@ -55,11 +58,11 @@ def windowed(network, image, axes):
                 logits = sum(network(x.flip(f)).flip(f) for f in flips)[0].numpy() / len(flips)
             total[(slice(None), *where)] += logits * weight
             sum_[where] += weight
-    return total / sum_
+    return (total / sum_)[(slice(None), *cut)]
 
 
-def expected_labels(networks, stored, axes, shape, spacing):
-    """nnU-Net's labels of a stored array (k, j, i), on its own grid of 8 x 1.5 x 1.25 mm."""
+def expected_labels(networks, stored, axes, shape):
+    """nnU-Net's labels of a stored array (k, j, i), which its networks see on a grid of ``shape``."""
     image = (stored - stored.mean()) / stored.std()
     if shape != stored.shape:
         flat = np.stack([resize(s.astype(float), shape[1:], 3, mode="edge", anti_aliasing=False) for s in image])
@@ -80,7 +83,8 @@ def expected_labels(networks, stored, axes, shape, spacing):
         (2, (0, 1), None, [1.5, 1.25], (5, 26, 40)),
         (2, None, None, [1.3, 1.25], (5, 30, 40)),
         (3, (0, 1, 2), 8.0, [1.5, 1.25], (5, 26, 40)),
-        (3, (2,), 5.0, [1.5, 1.1], (8, 26, 45)),  # 40 * 1.25 / 1.1 = 45.5, to even: 45 or 46
+        (3, (2,), 5.0, [1.5, 1.1], (8, 26, 45)),  # 5 * 8 / 5 slices, 40 * 1.25 / 1.1 = 45.45 columns
+        (3, (0,), 16.0, [3.0, 1.25], (2, 13, 40)),  # 2.5, to even; smaller than the patch
     ],
 )
 def test_labels_are_those_of_nnunet(
@@ -98,8 +102,7 @@ def test_labels_are_those_of_nnunet(
     for network in networks:
         network.flat = dims == 2
     stored = np.asarray(volume.geometry.to_file(volume.array)).transpose()
-    shape = (shape[0], *(round(n * o / m) for n, o, m in zip((26, 40), (1.5, 1.25), in_plane_mm, strict=True)))
-    expected = expected_labels(networks, stored, axes or (), shape, in_plane_mm)
+    expected = expected_labels(networks, stored, axes or (), shape)
     on_canonical = volume.geometry.to_canonical(expected.transpose())
     shares = np.bincount(on_canonical.ravel(), minlength=4) / on_canonical.size
     assert (shares > 0.01).sum() >= 3  # or little could differ
