@@ -47,5 +47,6 @@ def test_the_same_labels_as_nnunet(name: str, kind: str, tmp_path: Path) -> None
         assert (either > 2000).all()  # there is something to agree about
         dice[precision] = both / either
     print(f"{name} {kind}: Dice between both, {dice}")
+    assert len(list(output.glob("*.nii.gz"))) == 5
     assert dice["float32"].min() >= 0.999
     assert dice["bfloat16"].min() >= 0.95
