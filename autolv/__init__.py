@@ -1,8 +1,8 @@
 """Self-configuring left-ventricle segmentation for short-axis cine cardiac MRI.
 
 The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``tune``, ``find_best_config``,
-``predict``, ``evaluate`` and ``report``; ``Predictor`` segments arrays with a trained model folder. Each is imported when
-first used.
+``import_nnunet``, ``predict``, ``evaluate`` and ``report``; ``Predictor`` segments arrays with a trained model folder. Each
+is imported when first used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autolv.pipeline.convert import convert
     from autolv.pipeline.evaluate import evaluate
     from autolv.pipeline.find_best_config import find_best_config
+    from autolv.pipeline.import_nnunet import import_nnunet
     from autolv.pipeline.plan_and_preprocess import plan_and_preprocess
     from autolv.pipeline.predict import predict
     from autolv.pipeline.report import report
@@ -28,6 +29,7 @@ __all__ = [
     "convert",
     "evaluate",
     "find_best_config",
+    "import_nnunet",
     "plan_and_preprocess",
     "predict",
     "report",
@@ -40,6 +42,7 @@ _HOMES = {
     "convert": "autolv.pipeline.convert",
     "evaluate": "autolv.pipeline.evaluate",
     "find_best_config": "autolv.pipeline.find_best_config",
+    "import_nnunet": "autolv.pipeline.import_nnunet",
     "plan_and_preprocess": "autolv.pipeline.plan_and_preprocess",
     "predict": "autolv.pipeline.predict",
     "report": "autolv.pipeline.report",

@@ -39,7 +39,7 @@ def installing() -> list[str]:
     return [line for body in blocks("sh") for line in body.splitlines() if line not in MAKE]
 
 
-def test_the_readme_shows_every_command_but_the_demo() -> None:
+def test_the_readme_shows_every_command_but_the_demo_and_the_import_of_what_is_not_there() -> None:
     shown = {shlex.split(line)[0] for line in commands()}
     assert shown == {
         "autolv_convert", "autolv_plan_and_preprocess", "autolv_train", "autolv_find_best_config", "autolv_predict",
@@ -82,7 +82,7 @@ def test_each_command_knows_the_flags_that_the_readme_says() -> None:
 
     for flag in ("--help", "--root", "--verbose", "--quiet"):
         assert knowing(flag) == set(names), flag
-    assert knowing("--workers") == set(names) - {"doctor"}
+    assert knowing("--workers") == set(names) - {"doctor", "import_nnunet"}
     assert knowing("--device") == {"plan_and_preprocess", "train", "tune", "find_best_config", "predict", "demo"}
     assert knowing("--seed") == {"convert", "plan_and_preprocess", "train", "tune", "find_best_config"}
 

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autolv.core.geometry import Volume
+from autolv.core.geometry import Geometry, Volume
 from autolv.inference.ensemble import RunningMean
 from autolv.inference.locate import Found
 from autolv.inference.windows import Logits, SlidingWindows
 from autolv.preprocessing.forward import preprocess_image
 from autolv.preprocessing.inverse import foreground_box, restore_part
-from autolv.schema.plan import Configuration, Preprocessing
+from autolv.preprocessing.nnunet import preprocess_for_nnunet, restore_from_nnunet
+from autolv.schema.plan import Configuration, NnunetConventions, Preprocessing
 from autolv.schema.preprocessed import Box, Grid
 
 
@@ -26,6 +27,7 @@ class MemberNetwork:
 
     windows: SlidingWindows
     block: Preprocessing
+    nnunet: NnunetConventions | None
     dimensions: int
     weight: float
 
@@ -49,9 +51,15 @@ class MemberNetwork:
             precision=precision,
             channels_last=channels_last,
             mirror_axes=mirror_axes,
+            weight_on_voxel=configuration.nnunet is not None,
         )
-        dimensions = configuration.network.dimensions
-        return cls(windows=windows, block=configuration.preprocessing, dimensions=dimensions, weight=weight)
+        return cls(
+            windows=windows,
+            block=configuration.preprocessing,
+            nnunet=configuration.nnunet,
+            dimensions=configuration.network.dimensions,
+            weight=weight,
+        )
 
 
 def mean_of_members(members: Sequence[MemberNetwork], frame: Volume, *, locate: bool, whole: bool) -> RunningMean:
@@ -79,14 +87,16 @@ def _part(member: MemberNetwork, shared: _SharedFrame, *, locate: bool, cut: boo
 
     With ``cut`` what is certain to be labelled background may be left out too.
     """
-    image, grid = shared.image(member.block)
+    image, grid = shared.image(member)
     logits = None
-    if locate and not member.windows.fits_one_window(image.shape):
+    if locate and member.nnunet is None and not member.windows.fits_one_window(image.shape):
         found = shared.heart(grid)
         logits = None if found is None else member.windows.about_heart(image, found)
     if logits is None:
         whole_field = member.windows.whole_field(image)
         logits = _foreground(whole_field) if cut else whole_field
+    if member.nnunet is not None:
+        return restore_from_nnunet(logits.array, logits.box, grid, shared.geometry, member.nnunet)
     return restore_part(logits.array, logits.box, grid)
 
 
@@ -96,20 +106,30 @@ class _SharedFrame:
 
     def __init__(self, frame: Volume, finder: MemberNetwork) -> None:
         self._frame, self._finder = frame, finder
-        self._images: dict[str, tuple[NDArray[np.float32], Grid]] = {}
+        self._images: dict[tuple[str, str], tuple[NDArray[np.float32], Grid]] = {}
         self._sought = False
         self._found: Found | None = None
 
-    def image(self, block: Preprocessing) -> tuple[NDArray[np.float32], Grid]:
+    @property
+    def geometry(self) -> Geometry:
+        """The frame's own."""
+        return self._frame.geometry
+
+    def image(self, member: MemberNetwork) -> tuple[NDArray[np.float32], Grid]:
         """Return the preprocessed frame: configurations that preprocess alike share it."""
-        key = block.content_hash()
+        block, nnunet = member.block, member.nnunet
+        key = block.content_hash(), "" if nnunet is None else nnunet.content_hash()
         if key not in self._images:
-            self._images[key] = preprocess_image(self._frame, block)
+            self._images[key] = (
+                preprocess_image(self._frame, block)
+                if nnunet is None
+                else preprocess_for_nnunet(self._frame, block, nnunet)
+            )
         return self._images[key]
 
     def heart(self, grid: Grid) -> Found | None:
         """Return where the heart lies on ``grid``, ``None`` where it is not sure."""
-        image, here = self.image(self._finder.block)
+        image, here = self.image(self._finder)
         if not self._sought:
             self._found, self._sought = self._finder.windows.find_heart(image), True
         return None if self._found is None else self._found.on(grid, here)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +15,7 @@ from autolv.core.errors import ModelError
 from autolv.core.geometry import Geometry, Spacing, Volume
 from autolv.imageio.frames import ImageFile
 from autolv.inference.arrays import Prediction, laid_out_as, volume_of
-from autolv.inference.ensemble import most_probable
+from autolv.inference.ensemble import MeanOfLogits, most_probable
 from autolv.inference.members import MemberNetwork, mean_of_members
 from autolv.inference.model_folder import load_network, read_model
 from autolv.ops.crop import crop
@@ -66,11 +65,12 @@ def predict_case(
 class Predictor:
     """A chosen model, its networks loaded once; safe to use from several threads.
 
-    The probabilities of a configuration are the mean over its folds, those of the model the mean over its
-    configurations, each brought back to the image's own grid first: a configuration weighs the same however many of
-    its folds are there. Members share the preprocessed image and the place of the heart, which one of them looks for.
-    Each frame is preprocessed, predicted and post-processed by itself, so frame k of a cine gets what it would get
-    alone, and memory grows with the frames by the labels only (and the probabilities, if asked for).
+    The probabilities of a configuration are the mean over its folds (those of an imported nnU-Net are averaged as
+    logits), those of the model the mean over its configurations, each brought back to the image's own grid first: a
+    configuration weighs the same however many of its folds are there. Members share the preprocessed image and the place
+    of the heart, which one of them looks for. Each frame is preprocessed, predicted and post-processed by itself, so
+    frame k of a cine gets what it would get alone, and memory grows with the frames by the labels only (and the
+    probabilities, if asked for).
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Predictor:
         device: torch.device,
         precision: str = "float32",
         channels_last: bool = False,
-        mirror_axes: tuple[int, ...] = (),
+        mirror: Mirror | str = "auto",
         postprocess: bool = True,
         whole_field: bool = False,
     ) -> None:
@@ -92,19 +92,25 @@ class Predictor:
         self.device = device
         self._locate = best.located and not whole_field
         self._steps = best.postprocessing if postprocess else ()
-        folds = Counter(member.configuration for member, _ in networks)
-        self._members = [
-            MemberNetwork.of(
-                network,
-                best.configurations[member.configuration],
-                weight=1.0 / (folds[member.configuration] * len(folds)),
-                device=device,
-                precision=precision,
-                channels_last=channels_last,
-                mirror_axes=mirror_axes,
-            )
-            for member, network in networks
-        ]
+        folds: dict[str, list[torch.nn.Module]] = {}
+        for member, network in networks:
+            folds.setdefault(member.configuration, []).append(network)
+        self._members = []
+        for name, alike in folds.items():
+            configuration = best.configurations[name]
+            ready = alike if configuration.nnunet is None else [MeanOfLogits(alike)]
+            self._members += [
+                MemberNetwork.of(
+                    network,
+                    configuration,
+                    weight=1.0 / (len(ready) * len(folds)),
+                    device=device,
+                    precision=precision,
+                    channels_last=channels_last,
+                    mirror_axes=_mirror_axes(mirror, configuration),
+                )
+                for network in ready
+            ]
 
     @classmethod
     def load(
@@ -124,7 +130,8 @@ class Predictor:
 
         ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``precision`` ``None`` is the one in which the
         model was scored. ``mirror="on"`` averages each network over in-plane mirrorings, which takes four passes for
-        one; ``auto`` is ``off``, the way the model was scored. ``whole_field`` predicts all of each
+        one; ``auto`` is ``off``, the way the model was scored, but for networks of nnU-Net's, which mirrors along all axes
+        that it has mirrored in training. ``whole_field`` predicts all of each
         image, where the model would look for the heart first. Raises ``ModelError`` if the folder is not a whole model
         or has no such member, or if mirroring is asked of networks that were trained without it.
         """
@@ -153,7 +160,7 @@ class Predictor:
             device=where,
             precision=best.precision if precision is None else precision,
             channels_last=channels_last,
-            mirror_axes=_mirror_axes(mirror, [best.configurations[member.configuration] for member in members]),
+            mirror=mirror,
             postprocess=postprocess,
             whole_field=whole_field,
         )
@@ -228,15 +235,15 @@ def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:
     return Volume(array=np.ascontiguousarray(array, dtype=np.float32), geometry=geometry)
 
 
-def _mirror_axes(mirror: str, configurations: Sequence[Configuration]) -> tuple[int, ...]:
+def _mirror_axes(mirror: str, configuration: Configuration) -> tuple[int, ...]:
     if mirror not in ("auto", "on", "off"):
         raise ValueError(f"mirror must be 'auto', 'on' or 'off', got {mirror!r}")
-    if mirror != "on":
+    nnunet = configuration.nnunet
+    if mirror == "off" or (mirror == "auto" and nnunet is None):
         return ()
-    untrained = [configuration.name for configuration in configurations if not configuration.training.mirror]
-    if untrained:
+    if mirror == "on" and not configuration.training.mirror:
         raise ModelError(
-            f"{untrained[0]} was trained without mirroring and cannot be mirrored in prediction.",
+            f"{configuration.name} was trained without mirroring and cannot be mirrored in prediction.",
             remedy="Use --mirror off.",
         )
-    return _BOTH_IN_PLANE
+    return _BOTH_IN_PLANE if nnunet is None else nnunet.mirror_axes

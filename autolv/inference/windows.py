@@ -59,8 +59,8 @@ class SlidingWindows:
 
     ``network`` is in evaluation mode, on ``device`` and in the layout that ``channels_last`` says. A network that takes
     neighbouring slices as channels gets the mean of the image for those that are not there. ``mirror_axes`` are of -2 (y)
-    and -1 (x): the logits are averaged over all combinations of them. An image smaller than the patch is padded with its
-    mean on both sides, and cut back.
+    and -1 (x), for 3D networks of -3 (z) too: the logits are averaged over all combinations of them. An image smaller than
+    the patch is padded with its mean on both sides, and cut back. ``weight_on_voxel`` is ``gaussian_window``'s ``on_voxel``.
 
     ``batch_size`` is the largest number of windows in one pass. On the CPU a pass never holds windows of two slices
     (2D networks), so a slice's logits do not depend on the others. ``None`` means, on the CPU, all windows of a slice
@@ -77,12 +77,13 @@ class SlidingWindows:
         channels_last: bool = False,
         mirror_axes: tuple[int, ...] = (),
         batch_size: int | None = None,
+        weight_on_voxel: bool = False,
     ) -> None:
         """Raise ``ValueError`` for a network in training mode, for other axes, or for a batch of none."""
         if network.training:
             raise ValueError("the network is in training mode; call network.eval() first")
-        if not set(mirror_axes) <= {-2, -1} or len(set(mirror_axes)) != len(mirror_axes):
-            raise ValueError(f"mirror_axes must be of -2 (y) and -1 (x), got {mirror_axes}")
+        if not set(mirror_axes) <= set(range(-plan.dimensions, 0)) or len(set(mirror_axes)) != len(mirror_axes):
+            raise ValueError(f"mirror_axes must be of -2 (y) and -1 (x), in 3D also -3 (z), got {mirror_axes}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._network = network
@@ -92,6 +93,7 @@ class SlidingWindows:
         self._layout = memory_format(plan.dimensions, channels_last=channels_last)
         self._flips = [axes for count in range(len(mirror_axes) + 1) for axes in combinations(mirror_axes, count)]
         self._batch_size = batch_size
+        self._on_voxel = weight_on_voxel
 
     @torch.inference_mode()
     def whole_field(self, image: NDArray[np.float32]) -> Logits:
@@ -199,7 +201,8 @@ class SlidingWindows:
                 for region, logits in zip(batch, self._forward(self._gather(stack, batch)), strict=True):
                     total[(slice(None), *region)] = logits
             return total
-        weight = torch.tensor(gaussian_window(self._plan.patch)).to(stack).reshape((1, *self._plan.patch)[-3:])
+        window = gaussian_window(self._plan.patch, on_voxel=self._on_voxel)
+        weight = torch.tensor(window).to(stack).reshape((1, *self._plan.patch)[-3:])
         weights = stack.new_zeros(shape)
         for batch in self._batches(planes):
             for region, logits in zip(batch, self._forward(self._gather(stack, batch)), strict=True):

@@ -53,5 +53,10 @@ def _standardise(
     # float32 rounding alone gives a constant of 1000 an sd of up to 1e-4; dividing by that would invent an image
     if not sd > 1e-6 * max(1.0, abs(mean)):
         sd = 1.0
-    scaled = (array.astype(np.float32) - np.float32(mean)) * np.float32(1.0 / sd)
-    return Normalised(scaled, clip, mean, sd)
+    return Normalised(standardise(array, mean, sd), clip, mean, sd)
+
+
+def standardise(array: NDArray[np.floating], mean: float, sd: float) -> NDArray[np.float32]:
+    """Return (array - mean) / sd in float32."""
+    scaled: NDArray[np.float32] = (array.astype(np.float32) - np.float32(mean)) * np.float32(1.0 / sd)
+    return scaled

@@ -93,7 +93,15 @@ def linear_window(n_in: int, n_out: int, start: int, stop: int) -> Window | None
 
     ``None`` if there are none, which happens when an axis shrinks to less than half.
     """
-    matrix = spline_matrix(n_in, n_out, 1)
+    return _window(spline_matrix(n_in, n_out, 1), start, stop)
+
+
+def nearest_window(n_in: int, n_out: int, start: int, stop: int) -> Window | None:
+    """Return the same as ``linear_window`` where each output sample is the nearest input sample."""
+    return _window(spline_matrix(n_in, n_out, 0), start, stop)
+
+
+def _window(matrix: NDArray[np.float32], start: int, stop: int) -> Window | None:
     rows = np.flatnonzero(matrix[:, start:stop].any(axis=1))
     if rows.size == 0:
         return None

@@ -29,21 +29,24 @@ def window_starts(size: int, window: int, step_fraction: float = 0.5) -> tuple[i
     return tuple(round(rest * i / steps) for i in range(steps + 1))
 
 
-def gaussian_window(window: Sequence[int]) -> NDArray[np.float32]:
+def gaussian_window(window: Sequence[int], *, on_voxel: bool = False) -> NDArray[np.float32]:
     """Return the weights of a window's voxels: a Gaussian about its centre, at most 1, everywhere positive.
 
-    sigma is an eighth of the window along each axis (Isensee 2021). The result is shared between calls and read-only.
+    sigma is an eighth of the window along each axis (Isensee 2021). With ``on_voxel`` the Gaussian stands on voxel n // 2
+    of each axis, which for an even n is half a voxel off the centre, as nnU-Net has it. The result is shared between calls
+    and read-only.
     """
-    return _gaussian(tuple(int(n) for n in window))
+    return _gaussian(tuple(int(n) for n in window), on_voxel=on_voxel)
 
 
 @functools.lru_cache(maxsize=32)
-def _gaussian(window: tuple[int, ...]) -> NDArray[np.float32]:
+def _gaussian(window: tuple[int, ...], *, on_voxel: bool) -> NDArray[np.float32]:
     if not window or min(window) < 1:
         raise ValueError(f"each side of a window must be positive, got {window}")
     weights = np.ones(())
     for size in window:
-        distance = (np.arange(size) - (size - 1) / 2) / (size / _SIGMAS_PER_WINDOW)
+        centre = size // 2 if on_voxel else (size - 1) / 2
+        distance = (np.arange(size) - centre) / (size / _SIGMAS_PER_WINDOW)
         weights = weights[..., None] * np.exp(-0.5 * distance**2)
     # At a corner of three axes the weight is exp(-24) = 4e-11: small, yet far above float32's least number.
     result: NDArray[np.float32] = weights.astype(np.float32)

@@ -30,7 +30,7 @@ def preprocess_image(volume: Volume, block: Preprocessing) -> tuple[NDArray[np.f
     if volume.is_cine:
         raise ValueError("expected one frame (z, y, x), got a cine; take volume.frame(i)")
     array = np.asarray(volume.array, dtype=np.float32)
-    _check(array)
+    check_image(array)
     box = nonzero_box(array) if block.crop_to_nonzero else whole_box(array.shape)
     old = box_shape(box)
     new = _new_shape(old, volume.spacing_mm, block)
@@ -84,7 +84,8 @@ def _slice_order(spacing_mm: Spacing) -> Literal[0, 1]:
     return 0 if spacing_mm[0] > _THICK * min(spacing_mm[1:]) else 1
 
 
-def _check(array: NDArray[np.float32]) -> None:
+def check_image(array: NDArray[np.float32]) -> None:
+    """Raise ``DataError`` for an image that is constant, or has voxels that are NaN or infinite."""
     bad = int(array.size - np.isfinite(array).sum())
     if bad:
         raise DataError(f"{bad} voxels of the image are NaN or infinite.", remedy="Replace the image.")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from autolv.core.geometry import Triple
 from autolv.ops.crop import box_shape, crop, nonzero_box, paste, whole_box
-from autolv.ops.resample import along_axes, linear_window, resample_labels
+from autolv.ops.resample import along_axes, linear_window, nearest_window, resample_labels
 from autolv.schema.preprocessed import Box, Grid
 
 F = TypeVar("F", bound=np.floating)
@@ -26,17 +26,23 @@ def restore_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.float3
     return inside if box == whole_box(grid.original_shape) else on_whole_grid(inside, box, grid.original_shape)
 
 
-def restore_part(logits: NDArray[np.float32], box: Box, grid: Grid) -> tuple[NDArray[np.float32], Box]:
+def restore_part(
+    logits: NDArray[np.float32], box: Box, grid: Grid, *, nearest_along: int | None = None
+) -> tuple[NDArray[np.float32], Box]:
     """Return what ``restore_logits`` gives from logits (c, z, y, x) that are known in a ``box`` of the network's grid.
 
     Outside the box the background is certain; the probabilities, (c, Z, Y, X), are those of the part of the original
     grid in which the box has a share, and come with the place of that part. Where it has a share in no voxel, which
-    happens when an axis shrinks to less than half, that is the crop's first voxel, of background.
+    happens when an axis shrinks to less than half, that is the crop's first voxel, of background. ``nearest_along`` names the
+    axis, if any, along which the nearest logits are taken, not interpolated ones.
     """
     if logits.ndim != 4 or logits.shape[1:] != box_shape(box):
         raise ValueError(f"logits must be (classes, {', '.join(map(str, box_shape(box)))}), got {logits.shape}")
     sizes = zip(grid.shape, box_shape(grid.box), box, strict=True)
-    deep, high, wide = (linear_window(n_in, n_out, start, stop) for n_in, n_out, (start, stop) in sizes)
+    deep, high, wide = (
+        (nearest_window if axis == nearest_along else linear_window)(n_in, n_out, start, stop)
+        for axis, (n_in, n_out, (start, stop)) in enumerate(sizes)
+    )
     if deep is None or high is None or wide is None:
         (z, _), (y, _), (x, _) = grid.box
         return np.eye(len(logits), 1, dtype=np.float32)[..., None, None], ((z, z + 1), (y, y + 1), (x, x + 1))

@@ -122,14 +122,33 @@ class Training(Record):
     weight_average: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
+class NnunetConventions(Record):
+    """What nnU-Net does otherwise than autolv around a network, as a network that it has trained expects it.
+
+    Images go in as the file stores them, slowest axis first, the axes reordered by ``transpose``. They are normalised
+    first, with ``nonzero_only`` over what is not zero, then resampled, as logits are: an axis more than three times as coarse
+    as the finest by the nearest slice, the others by splines. Windows weigh most in their voxel n // 2. Logits, not
+    probabilities, are averaged over folds, and over mirrorings along ``mirror_axes``, of -3, -2 and -1, as a rule. There
+    is no looking for the heart.
+    """
+
+    transpose: tuple[int, int, int]
+    nonzero_only: bool
+    mirror_axes: Ints
+
+
 class Configuration(Record):
-    """One complete way to train. ``reasons`` explains numbers by their path, e.g. ``"network.patch"``."""
+    """One complete way to train. ``reasons`` explains numbers by their path, e.g. ``"network.patch"``.
+
+    ``nnunet`` is there where nnU-Net has trained the networks: then they are predicted with by its conventions.
+    """
 
     name: str
     preprocessing: Preprocessing
     network: Network
     training: Training
     reasons: dict[str, str]
+    nnunet: NnunetConventions | None = None
 
     def block_hashes(self) -> tuple[str, str, str]:
         """Return the hashes of the three blocks, without what is expected of the training."""

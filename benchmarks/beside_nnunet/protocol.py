@@ -12,6 +12,7 @@ import resource
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,28 @@ def serve(actions: Mapping[str, Callable[..., Any]]) -> None:
 def peak_rss_mib() -> float:
     """Return the largest resident set that this process has had, by the kernel's own account, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def measured(command: Sequence[str], environment: Mapping[str, str], log: Path) -> dict[str, float]:
+    """Run a command to its end; return wall and CPU seconds and peak MiB of it and all that it starts.
+
+    CPU is that of processes that were waited for; memory is looked at ten times a second. What the command prints goes to
+    ``log``; raises ``RuntimeError`` with the log's end if it fails.
+    """
+    with log.open("w", encoding="utf-8") as file:
+        begin, peak_mib = time.perf_counter(), 0.0
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=dict(environment))
+        pid = 0
+        while pid == 0:
+            time.sleep(_WATCH_EVERY_S)
+            peak_mib = max(peak_mib, sum(_pss_mib(one) for one in _tree(process.pid)))
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        wall_s = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        end = log.read_text(encoding="utf-8", errors="replace")[-_TOLD:]
+        raise RuntimeError(f"{' '.join(command)} ended with status {process.returncode}; {log} ends:\n{end}")
+    return {"wall_s": wall_s, "cpu_s": usage.ru_utime + usage.ru_stime, "peak_mib": peak_mib}
 
 
 class Arm:

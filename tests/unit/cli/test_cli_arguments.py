@@ -19,6 +19,7 @@ COMMANDS = (
     "tune",
     "find_best_config",
     "predict",
+    "import_nnunet",
     "evaluate",
     "report",
     "demo",

@@ -68,6 +68,13 @@ CASES = {
             "skip_existing": True, "report": True,
         },
     ),
+    "import_nnunet": (
+        "FOLDER -d D --labels LV=3 -f 0,2 --checkpoint best --run theirs --overwrite --root ROOT",
+        {
+            "folder": Path("FOLDER"), "dataset": "D", "run": "theirs", "root": Path("ROOT"), "labels": {"LV": 3},
+            "folds": (0, 2), "checkpoint": "best", "overwrite": True,
+        },
+    ),
     "evaluate": (
         "-r REF -p PRED -o OUT -d D --labels LV=3 --allow-missing --no-figure --overwrite --workers 1 --root ROOT",
         {

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from autolv.inference.ensemble import RunningMean, mean_in_box, mean_probabilities, most_probable
+from autolv.inference.ensemble import MeanOfLogits, RunningMean, mean_in_box, mean_probabilities, most_probable
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -20,6 +21,23 @@ def test_probabilities_are_averaged_not_logits() -> None:
     assert mean[0, 0, 0, 0] == pytest.approx((0.99995 + 2 * 0.24974) / 3, abs=1e-5)
     assert most_probable(mean)[0, 0, 0] == 1
     assert most_probable(mean_probabilities([np.float32([[[[(10 - 1.1 - 1.1) / 3]]], [[[0]]]])]))[0, 0, 0] == 0
+
+
+def test_folds_of_nnunet_are_averaged_as_logits_and_run_as_one() -> None:
+    class Says(torch.nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (x.to(torch.bfloat16) * self.value, x)
+
+    # the same members as above: here the loud one wins
+    mean = MeanOfLogits([Says(v) for v in (10.0, -1.125, -1.125)])
+    assert not mean.training
+    (found,) = mean(torch.ones(1, 2, 3))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, torch.full((1, 2, 3), 7.75 / 3))
 
 
 def test_one_member_is_itself_bit_for_bit_and_is_not_changed() -> None:

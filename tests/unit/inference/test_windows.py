@@ -109,6 +109,27 @@ def test_mirroring_averages_over_all_combinations(network_plan: Plans) -> None:
     np.testing.assert_allclose(upright[0, 0, 0], np.arange(8.0))
 
 
+def test_a_network_of_volumes_is_mirrored_across_slices_too(network_plan: Plans) -> None:
+    class Deep(torch.nn.Module):
+        """Says how far a voxel lies from the first slice of the window."""
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            ramp = torch.arange(float(x.shape[2])).reshape(-1, 1, 1).expand(x.shape)
+            return (torch.cat([ramp] * 4, dim=1),)
+
+    image = np.ones((4, 8, 8), np.float32)
+    turned = predict_logits(Deep().eval(), image, network_plan(3, (4, 8, 8)), mirror_axes=(-3, -1))
+    np.testing.assert_allclose(turned, 1.5)  # the mean of z and 3 - z
+
+
+def test_windows_may_weigh_most_on_a_voxel(network_plan: Plans) -> None:
+    # as above, from the centre 4 in place of 3.5: in column 4 the first window is at distance 0, the second at 4
+    logits = predict_logits(
+        Column().eval(), np.ones((1, 8, 12), np.float32), network_plan(2, (8, 8)), weight_on_voxel=True
+    )
+    np.testing.assert_allclose(logits[0, 0, :, 4], 4 / (1 + np.exp(-8.0)), rtol=1e-5)
+
+
 def test_the_image_is_padded_with_its_mean(network_plan: Plans) -> None:
     class Total(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -187,7 +208,7 @@ def wrong_calls() -> list[tuple[dict[str, object], str]]:
     return [
         ({"image": np.zeros((4, 4), np.float32)}, "image must be"),
         ({"image": np.zeros((0, 4, 4), np.float32)}, "not empty"),
-        ({"mirror_axes": (-3,)}, "mirror_axes"),
+        ({"mirror_axes": (-3,)}, "in 3D also -3"),
         ({"mirror_axes": (-1, -1)}, "mirror_axes"),
         ({"batch_size": 0}, "batch_size"),
     ]

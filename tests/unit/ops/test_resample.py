@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from autolv.ops.resample import linear_window, resample, resample_labels, spline_matrix
+from autolv.ops.resample import linear_window, nearest_window, resample, resample_labels, spline_matrix
 
 SIZES = [(216, 190), (190, 216), (10, 19), (19, 10), (7, 8), (2, 9), (3, 1), (1, 4), (5, 5)]
 
@@ -154,6 +154,15 @@ def test_a_window_holds_all_that_an_input_sample_has_a_share_in():
     assert not outside[:, 3:5].any()
     line = np.random.default_rng(0).normal(size=10).astype(np.float32)
     np.testing.assert_allclose(window.matrix @ line[window.source], (matrix @ line)[window.target], atol=1e-6)
+
+
+def test_a_window_of_nearest_samples_by_hand():
+    # 4 to 8 samples repeat each twice: input 1 and 2 are outputs 2 to 5
+    window = nearest_window(4, 8, 1, 3)
+    assert window is not None
+    assert (window.target, window.source) == (slice(2, 6), slice(1, 3))
+    np.testing.assert_array_equal(window.matrix, [[1, 0], [1, 0], [0, 1], [0, 1]])
+    assert nearest_window(8, 4, 0, 1) is None  # 8 to 4 takes the higher of each two: 1, 3, 5, 7
 
 
 def test_a_sample_that_shrinking_passes_over_has_no_window():

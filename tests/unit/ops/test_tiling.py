@@ -40,6 +40,14 @@ def test_gaussian_by_hand():
     np.testing.assert_allclose(weights, np.exp(-0.5 * (np.arange(8) - 3.5) ** 2), rtol=1e-6)
 
 
+def test_gaussian_on_a_voxel_by_hand():
+    # sigma 1 and 5 / 8: samples at -4 .. 3, and, an odd side having a voxel in its middle, the same as about the centre
+    np.testing.assert_allclose(
+        gaussian_window((8,), on_voxel=True), np.exp(-0.5 * (np.arange(8) - 4.0) ** 2), rtol=1e-6
+    )
+    np.testing.assert_array_equal(gaussian_window((5,), on_voxel=True), gaussian_window((5,)))
+
+
 @pytest.mark.parametrize("window", [(1,), (1, 3), (256, 224), (18, 320, 320), (20, 3, 512)])
 def test_gaussian_is_positive_symmetric_and_largest_in_the_middle(window):
     weights = gaussian_window(window)

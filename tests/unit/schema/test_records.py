@@ -15,7 +15,7 @@ from autolv.core.errors import SchemaError
 from autolv.schema.dataset import Case, CheckProblem, CheckReport, ConversionReport, Dataset
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, Spread
 from autolv.schema.phantom import PhantomTruth
-from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
+from autolv.schema.plan import Compute, Configuration, Network, NnunetConventions, Plan, Preprocessing, Training
 from autolv.schema.prediction import PredictedCase, PredictionOptions
 from autolv.schema.preprocessed import Grid, PreprocessedCase
 from autolv.schema.quality import Finding, NotChecked, Verdict
@@ -53,6 +53,7 @@ from autolv.schema.tuning import Verdict as TuningVerdict
 NAN = float("nan")
 CODES = {"lv_cavity": 3, "lv_myocardium": 2, "rv_cavity": 1}
 STRUCTURES = ("lv_cavity", "lv_myocardium", "rv_cavity")
+NNUNET = NnunetConventions(transpose=(0, 2, 1), nonzero_only=True, mirror_axes=(-2, -1))
 
 
 def configuration() -> Configuration:
@@ -144,7 +145,7 @@ def examples() -> Iterator[Record]:
     )  # fmt: skip
     yield BestConfig(
         dataset="ACDC", run="default", labels=CODES, structures=STRUCTURES,
-        configurations={"2d_unet": configuration()},
+        configurations={"2d_unet": configuration(), "theirs": configuration().model_copy(update={"nnunet": NNUNET})},
         members=(Member(configuration="2d_unet", fold=0, weights="2d_unet_0.safetensors", sha256="aa"),),
         postprocessing=(Step(name="largest_component", structure="lv_cavity"),),
         candidates=(Candidate(name="2d_unet", configurations=("2d_unet",), folds=(0,), cases=1, patients=1,
