@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
-from autolv.core.geometry import Geometry, Volume
+from autolv.core.geometry import Volume
 from autolv.core.labels import LV_CAVITY
+from autolv.datasets._findings import Findings
+from autolv.datasets._same_grid import compare_grids
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.ops.enclosure import Contacts, count_contacts, swap_that_fits
 from autolv.parallel import run_each
@@ -22,9 +23,6 @@ from autolv.planning.twins import merge_overlapping
 from autolv.schema.dataset import Case, CheckProblem, CheckReport, Dataset
 
 ALL_CASES = "all cases"
-_SPACING_TOLERANCE = 1e-3  # relative; volumes would differ by 0.3 %
-_SILENT_MM = 1e-3  # rounding of headers in single precision
-_COPY_HEADER = "Copy the image's header to the label map, after making sure that the two belong together."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def check_dataset(
     problems = [problem for one in (*checked, *tests) for problem in one.problems]
     problems += _swapped(checked, dataset)
     if not dataset.training:
-        none = _Findings(ALL_CASES)
+        none = Findings(ALL_CASES)
         none.error("no training case", f"{len(dataset.test)} test cases", "Add images and label maps to train on.")
         problems += none.problems
     twins, twin_problems = _twins(checked, tests)
@@ -79,33 +77,14 @@ def check_dataset(
     )
 
 
-class _Findings:
-    """Collects the problems of one case."""
-
-    def __init__(self, case: str) -> None:
-        self._case = case
-        self.problems: list[CheckProblem] = []
-
-    def error(self, problem: str, values: str, remedy: str) -> None:
-        self._add("error", problem, values, remedy)
-
-    def warning(self, problem: str, values: str, remedy: str) -> None:
-        self._add("warning", problem, values, remedy)
-
-    def _add(self, severity: Literal["error", "warning"], problem: str, values: str, remedy: str) -> None:
-        self.problems.append(
-            CheckProblem(case=self._case, severity=severity, problem=problem, values=values, remedy=remedy)
-        )
-
-
 def _check_case(
     folder: Path, case: Case, dataset: Dataset, each: Callable[[Case, Volume, Volume], object] | None
 ) -> _Checked:
-    findings = _Findings(case.case)
+    findings = Findings(case.case)
     image = _read_image(folder / case.image, findings)
     labels = _read_labels(folder, case, findings)
     if image is not None and labels is not None:
-        _compare(image, labels, findings)
+        compare_grids(image, labels, findings)
     contacts = None
     if labels is not None and not labels.is_cine and _check_codes(labels, case, dataset, findings):
         contacts = count_contacts(labels.array.astype(np.uint8), tuple(dataset.labels.values()))
@@ -116,13 +95,13 @@ def _check_case(
 
 
 def _check_test_case(folder: Path, case: Case) -> _Checked:
-    findings = _Findings(case.case)
+    findings = Findings(case.case)
     image = _read_image(folder / case.image, findings)
     softened = tuple(p.model_copy(update={"severity": "warning"}) for p in findings.problems)
     return _Checked(case, softened, _hash(image), None, None)
 
 
-def _read_image(path: Path, findings: _Findings) -> Volume | None:
+def _read_image(path: Path, findings: Findings) -> Volume | None:
     """Return the image, or ``None`` where it cannot be read; its faults go to ``findings``."""
     if not path.is_file():
         findings.error("image missing", str(path), "Add the image, or remove its label map.")
@@ -147,7 +126,7 @@ def _read_image(path: Path, findings: _Findings) -> Volume | None:
     return image
 
 
-def _read_labels(folder: Path, case: Case, findings: _Findings) -> Volume | None:
+def _read_labels(folder: Path, case: Case, findings: Findings) -> Volume | None:
     if case.label is None or not (folder / case.label).is_file():
         name = case.label or f"a label map named {case.case}"
         findings.error("label map missing", f"expected {name}", "Add the label map, or remove the image.")
@@ -159,36 +138,7 @@ def _read_labels(folder: Path, case: Case, findings: _Findings) -> Volume | None
         return None
 
 
-def _compare(image: Volume, labels: Volume, findings: _Findings) -> None:
-    """Compare the two grids: shape, spacing, order of axes, position."""
-    first, second = image.geometry, labels.geometry
-    if image.array.shape != labels.array.shape:
-        shapes = f"image {image.array.shape}, labels {labels.array.shape} (z, y, x)"
-        findings.error("shapes differ", shapes, "Label this image, on its own grid.")
-        return
-    spacings = tuple(zip(first.spacing_mm, second.spacing_mm, strict=True))
-    if any(abs(a - b) > _SPACING_TOLERANCE * a for a, b in spacings):
-        values = f"image {_mm(first.spacing_mm)}, labels {_mm(second.spacing_mm)} mm (z, y, x)"
-        findings.error("spacings differ", values, _COPY_HEADER)
-        return
-    if (first.axes, first.flips) != (second.axes, second.flips):
-        values = f"image axes {first.axes} flips {first.flips}, labels axes {second.axes} flips {second.flips}"
-        findings.error("orientations differ", values, _COPY_HEADER)
-        return
-    apart = _apart_mm(first, second)
-    if apart > _SILENT_MM:
-        findings.warning("positions differ", f"by up to {apart:.4g} mm; voxels are matched by index", _COPY_HEADER)
-
-
-def _apart_mm(first: Geometry, second: Geometry) -> float:
-    """Return the largest distance in space between the same corner of two grids."""
-    corners = np.array([(i, j, k, 1) for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=np.float64)
-    corners[:, :3] *= np.array(first.file_shape) - 1
-    difference = corners @ (np.array(first.affine) - np.array(second.affine)).T
-    return float(np.linalg.norm(difference[:, :3], axis=1).max())
-
-
-def _check_codes(labels: Volume, case: Case, dataset: Dataset, findings: _Findings) -> bool:
+def _check_codes(labels: Volume, case: Case, dataset: Dataset, findings: Findings) -> bool:
     """Check the codes of a label map; return whether all are known and something is labelled."""
     counts = np.bincount(labels.array.ravel(), minlength=256)
     present = {int(code): int(counts[code]) for code in np.flatnonzero(counts)}
@@ -232,7 +182,7 @@ def _swapped(checked: Sequence[_Checked], dataset: Dataset) -> list[CheckProblem
         if swap is None:
             continue
         codes = ", ".join(f"{structure} = {code}" for structure, code in swap.labels.items())
-        one = _Findings(name)
+        one = Findings(name)
         one.error(
             "labels look swapped",
             f"only {100 * swap.enclosed:.0f} % of the LV cavity's edge touches myocardium; with {codes} it would be "
@@ -256,7 +206,7 @@ def _twins(
     groups: list[set[str]] = []
     for copies in (found for found in same.values() if len(found) > 1):
         training = [one for one in copies if one.case.case not in test_names]
-        findings = _Findings(copies[0].case.case)
+        findings = Findings(copies[0].case.case)
         if not training:
             continue
         others = ", ".join(f"{one.case.case} (patient {one.case.patient})" for one in copies[1:])
@@ -287,7 +237,7 @@ def _patients_on_both_sides(dataset: Dataset) -> list[CheckProblem]:
     both = sorted({case.patient for case in dataset.test} & set(dataset.patients))
     if not both:
         return []
-    findings = _Findings(ALL_CASES)
+    findings = Findings(ALL_CASES)
     findings.warning(
         "patients in training and in test", ", ".join(both[:5]) + (", ..." if len(both) > 5 else ""),
         "Test results of these patients will look better than they are.",
@@ -302,7 +252,3 @@ def _hash(volume: Volume | None) -> str | None:
     digest = hashlib.sha256(str(volume.array.shape).encode())
     digest.update(np.ascontiguousarray(volume.array).data)
     return digest.hexdigest()
-
-
-def _mm(spacing: tuple[float, float, float]) -> str:
-    return " x ".join(f"{value:g}" for value in spacing)
