@@ -25,6 +25,15 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         help="candidates to consider (default: all that are trained)",
     )
+    parser.add_argument(
+        "--measure-passes",
+        metavar="CASES",
+        type=int,
+        nargs="?",
+        const=20,
+        help="also predict so many cases (default: %(const)s) with and without mirroring, to see what it gains, and time the "
+        "levels of autolv_predict --quality",
+    )
     add_run(parser)
     add_device(parser)
     add_seed(parser)
@@ -51,6 +60,7 @@ def _find(args: argparse.Namespace) -> None:
         workers=args.workers,
         seed=args.seed,
         device=args.device,
+        measure_passes=args.measure_passes,
     )
     print(candidates_table(best))
     show_next(args, f"autolv_predict -i IMAGES -o OUTPUT -d {args.dataset}")

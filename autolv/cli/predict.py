@@ -52,6 +52,12 @@ def build_parser() -> argparse.ArgumentParser:
         type=folds,
         help="with -c or --model: 0, or 0,1,2, or all that are there (default: all)",
     )
+    parser.add_argument(
+        "--quality",
+        choices=("fast", "balanced", "best"),
+        help="how much work a frame is worth: one network, all of the choice, or with mirroring where that was measured to "
+        "gain (autolv_find_best_config --measure-passes); in place of -c, -f and --mirror",
+    )
     add_run(parser)
     parser.add_argument(
         "--frames", metavar="N", type=frame_numbers, help="only these frames of each cine: 1,12 or 1-10"
@@ -129,6 +135,7 @@ def _predict(args: argparse.Namespace) -> None:
         folds=args.fold,
         save_probabilities=args.save_probabilities,
         mirror=args.mirror,
+        quality=args.quality,
         postprocess=not args.no_postprocessing,
         whole_field=args.whole_field,
         frames=args.frames,

@@ -16,11 +16,12 @@ from autolv.pipeline.finished import BY, Making, standing, sweep
 from autolv.pipeline.inputs import Input, check_output, find_inputs, shard_of
 from autolv.pipeline.interrupt import stop_signals
 from autolv.pipeline.model import assemble_model
+from autolv.pipeline.qualities import quality_of
 from autolv.pipeline.stream import predict_each
 from autolv.runtime.device import prepare, resolve_device
 from autolv.schema.prediction import PredictionOptions
 from autolv.schema.record import read_record, write_record
-from autolv.schema.results import BestConfig, Member, PredictionStatus, PredictionSummary
+from autolv.schema.results import BestConfig, Member, PredictionStatus, PredictionSummary, QualityLevel
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def predict(
     folds: tuple[int, ...] | None = None,
     save_probabilities: bool = False,
     mirror: str = "auto",
+    quality: QualityLevel | None = None,
     postprocess: bool = True,
     whole_field: bool = False,
     frames: Sequence[int] | None = None,
@@ -51,7 +53,8 @@ def predict(
 
     ``input`` is an image, a folder or tree of them, a pattern, or a table (``pipeline.inputs``). The model is the folder
     ``model``, or the one that ``autolv_find_best_config`` wrote for ``dataset`` and ``run``; with ``configuration`` (and
-    ``folds``) the trained folds of that configuration alone, or those members of ``model``. ``frames`` are those of each
+    ``folds``) the trained folds of that configuration alone, or those members of ``model``; ``quality`` names a level of
+    the model in place of these and ``mirror``. ``frames`` are those of each
     cine, from 1; ``shard`` (i, n) takes the i-th of n parts of the inputs. Files go one by one, each with ``workers`` CPU
     threads (``None`` and 0: the cores granted), while the next is read and the last is written.
 
@@ -62,11 +65,11 @@ def predict(
     into ``output/report`` (see ``autolv.report``), in place of a report that is there. Returned is what became of these
     inputs.
     """
-    if report and shard is not None:
-        raise DataError(
-            "a part of the inputs cannot be reported.",
-            remedy="Predict all parts, then run autolv_report on the output.",
-        )
+    _refuse_contradictions(
+        quality_beside_others=quality is not None
+        and (configuration is not None or folds is not None or mirror != "auto"),
+        report_of_a_part=report and shard is not None,
+    )
     source, target = Path(input), Path(output)
     everything = find_inputs(source, target)
     check_output(source, target, everything)
@@ -76,6 +79,10 @@ def predict(
     threads = prepare(resolve_device(device), workers or None)
     folder = _model_folder(dataset, model, run, root, configuration, folds)
     best = read_model(folder)
+    if quality is not None:
+        level = quality_of(best, quality)
+        configuration, folds = (level.configurations or (None,))[0], level.folds or None
+        mirror = "on" if level.mirror else "auto"
     members = _members(folder, best, configuration, folds)
     options = PredictionOptions(
         members=tuple(f"{member.configuration} fold {member.fold}" for member in members),
@@ -120,6 +127,16 @@ def predict(
         _report(ordered, source, target, dataset=dataset, root=root, workers=workers)
     _tell(ordered, target, summary)
     return ordered
+
+
+def _refuse_contradictions(*, quality_beside_others: bool, report_of_a_part: bool) -> None:
+    if quality_beside_others:
+        raise ModelError("--quality says itself which networks predict.", remedy="Leave -c, -f and --mirror out.")
+    if report_of_a_part:
+        raise DataError(
+            "a part of the inputs cannot be reported.",
+            remedy="Predict all parts, then run autolv_report on the output.",
+        )
 
 
 def _report(

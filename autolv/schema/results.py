@@ -218,6 +218,28 @@ class Candidate(Record):
     separable: bool  # the paired interval of the difference to the best excludes zero
 
 
+QualityLevel = Literal["fast", "balanced", "best"]
+
+
+class Quality(Record):
+    """A level of ``autolv_predict --quality``: which networks predict (empty: all), and whether each mirrors.
+
+    ``dice`` is cross-validated, with post-processing; NaN where it was not measured. ``seconds_per_frame`` is
+    of the machine and device that measured it.
+    """
+
+    configurations: tuple[str, ...] = ()
+    folds: tuple[int, ...] = ()
+    mirror: bool = False
+    dice: NanFloat = float("nan")
+    seconds_per_frame: NanFloat = float("nan")
+    reason: str = ""
+
+    def measured(self, dice: float, seconds_per_frame: float, reason: str) -> Quality:
+        """Return the level with what was measured."""
+        return self.model_copy(update={"dice": dice, "seconds_per_frame": seconds_per_frame, "reason": reason})
+
+
 class BestConfig(Record):
     """``best_config.json``: the choice, how it was made, and all that prediction needs beside the weights.
 
@@ -249,6 +271,7 @@ class BestConfig(Record):
     fingerprint_hash: str
     licence_note: str
     versions: dict[str, str]
+    qualities: dict[QualityLevel, Quality] = {}  # empty in models of old
 
 
 class PredictionStatus(Record):

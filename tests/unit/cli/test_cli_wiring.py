@@ -51,17 +51,17 @@ CASES = {
         },
     ),
     "find_best_config": (
-        "-d D -c 2d_unet 3d_unet --run long --device cpu --seed 5 --workers 1 --root ROOT",
+        "-d D -c 2d_unet 3d_unet --measure-passes --run long --device cpu --seed 5 --workers 1 --root ROOT",
         {
             "dataset": "D", "run": "long", "root": Path("ROOT"), "configurations": ["2d_unet", "3d_unet"], "workers": 1,
-            "seed": 5, "device": "cpu",
+            "seed": 5, "device": "cpu", "measure_passes": 20,
         },
     ),
     "predict": (
         "-i IN -o OUT -d D -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing --whole-field "
         "--frames 1-3,12 --shard 2/4 --skip-existing --overwrite --report --device cpu --workers 1 --root ROOT",
         {
-            "frames": (1, 2, 3, 12), "shard": (2, 4),
+            "frames": (1, 2, 3, 12), "shard": (2, 4), "quality": None,
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": None, "run": "long",
             "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
             "save_probabilities": True, "mirror": "on", "postprocess": False, "whole_field": True, "overwrite": True,

@@ -23,7 +23,7 @@ from autolv.pipeline import stream
 from autolv.pipeline.predict import predict
 from autolv.schema.readout import Readout, ReadoutSummary
 from autolv.schema.record import read_record
-from autolv.schema.results import Member, PredictionStatus, PredictionSummary
+from autolv.schema.results import Member, PredictionStatus, PredictionSummary, Quality
 
 LABELS = {"lv_cavity": 3, "lv_myocardium": 2, "rv_cavity": 1}
 MEMBERS = tuple(
@@ -431,3 +431,20 @@ def test_an_unknown_configuration_comes_with_the_known_ones(
     with pytest.raises(PlanError, match="no configuration '2d_unte'.*did you mean '2d_unet'"):
         ask("D", configuration="2d_unte")
     assert ask("D", configuration="2d_unet") == "results/D/default/2d_unet/model_0"
+
+
+def test_a_level_of_quality_says_which_networks_predict(model: Threshold, tmp_path: Path) -> None:
+    image(tmp_path / "in", "a.nii")
+    model.best.qualities = {
+        "fast": Quality(configurations=("2d_unet",), folds=(1,)), "best": Quality(mirror=True),
+    }  # fmt: skip
+    run(tmp_path, quality="fast")
+    asked = model.asked  # type: ignore[attr-defined]
+    assert (asked["configurations"], asked["folds"], asked["mirror"]) == (("2d_unet",), (1,), "auto")
+    with pytest.raises(WorkspaceError, match="with other members and mirror"):
+        run(tmp_path, quality="best")  # a result of other networks is not taken for one of these
+    run(tmp_path, quality="best", overwrite=True)
+    asked = model.asked  # type: ignore[attr-defined]
+    assert (asked["configurations"], asked["folds"], asked["mirror"]) == (None, None, "on")
+    with pytest.raises(ModelError, match="--quality says itself"):
+        run(tmp_path, quality="best", mirror="on")
