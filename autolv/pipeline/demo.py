@@ -38,7 +38,7 @@ def demo(
     device: str = "auto",
     show: Callable[[Position], None] | None = None,
 ) -> Path:
-    """Make phantoms, plan, train two architectures over three folds, choose, predict unseen cines, evaluate.
+    """Make phantoms, plan, train two architectures over three folds, choose, predict unseen cines, report, evaluate.
 
     Everything is written below ``root``, which must be new or a demo's; takes about ``minutes`` on two cores.
     ``show`` is called after each iteration of a training with its position. Returns the folder with the results to look
@@ -78,7 +78,7 @@ def demo(
     cines.mkdir()
     for cine in sorted((source / "testing").glob("*/*_4d.nii.gz")):
         shutil.copyfile(cine, cines / cine.name)
-    predict(cines, results / "cines", dataset=DATASET, root=folder, device=device, workers=workers)
+    predict(cines, results / "cines", dataset=DATASET, root=folder, device=device, workers=workers, report=True)
     evaluation = evaluate(raw / "labelsTs", results / "frames", output=results / "evaluation", dataset=DATASET,
                           root=folder, workers=workers)  # fmt: skip
     picture = results / "prediction.png"
@@ -89,6 +89,6 @@ def demo(
         "unseen phantoms: LV Dice %.3f, mean absolute error of EF against the labels %.2f points",
         evaluation.summary[LV_CAVITY]["dice"], evaluation.agreement["EF [%]"].mae,
     )  # fmt: skip
-    _log.info("look at: %s (contours), %s (numbers), %s (label cines)", picture, results / "evaluation" / "cases.csv",
-              results / "cines")  # fmt: skip
+    _log.info("look at: %s (contours), %s (numbers), %s (the cines read out: pages to play, EF, verdict)", picture,
+              results / "evaluation" / "cases.csv", results / "cines" / "report" / "index.html")  # fmt: skip
     return results
