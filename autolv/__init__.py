@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autolv.imageio.volumes import read_image, read_labels
+    from autolv.imageio.volumes import read_image
     from autolv.inference.predictor import Predictor
     from autolv.pipeline.convert import convert
     from autolv.pipeline.evaluate import evaluate
@@ -46,7 +46,6 @@ __all__ = [
     "read_fingerprint",
     "read_fold",
     "read_image",
-    "read_labels",
     "read_plan",
     "read_preprocessed",
     "train",
@@ -67,7 +66,6 @@ _HOMES = {
     "read_fingerprint": "autolv.pipeline.look",
     "read_fold": "autolv.pipeline.look",
     "read_image": "autolv.imageio.volumes",
-    "read_labels": "autolv.imageio.volumes",
     "read_plan": "autolv.pipeline.look",
     "read_preprocessed": "autolv.pipeline.look",
     "train": "autolv.pipeline.train",
