@@ -21,6 +21,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_copyright = False
 myst_heading_anchors = 3
 
 # notebooks: outputs are made anew each time; nothing is loaded from elsewhere (myst-nb's default for widgets would be)
