@@ -107,7 +107,7 @@ def train(
     folder, record = open_dataset(workspace, dataset)
     plan = load_plan(workspace, dataset)
     splits = load_splits(workspace, record)
-    chosen = _augmented(pick_configuration(plan, configuration), augment)
+    chosen = augmented(pick_configuration(plan, configuration), augment)
     if epochs is None and time_budget_minutes is None:
         time_budget_minutes = plan.compute.time_budget_minutes
     choices = RunChoices(
@@ -140,7 +140,7 @@ def train(
     return tuple(place for place in done if place is not None)
 
 
-def _augmented(configuration: Configuration, augment: str | None) -> Configuration:
+def augmented(configuration: Configuration, augment: str | None) -> Configuration:
     """Return the configuration with the augmentation preset asked for, the plan's own where none is."""
     if augment is None:
         return configuration
