@@ -2,7 +2,7 @@
 
 A logit has no scale that two networks share: one that is trained longer, or is of another architecture, speaks louder
 in a mean of logits. Probabilities weigh every member alike, and sum to one again. The folds of an imported nnU-Net are the
-exception: nnU-Net averages their logits, and so they run as one network (``MeanOfLogits``).
+exception: nnU-Net averages their logits, and so they run as one network (``mean_of_logits``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from typing import final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from autolv.ops.crop import box_shape
@@ -63,24 +62,6 @@ def _on_box(array: NDArray[np.float32], box: Box, whole: Box) -> NDArray[np.floa
     certain = np.zeros((len(array), *box_shape(whole)), dtype=np.float32)
     certain[0] = 1.0
     return certain
-
-
-@final
-class MeanOfLogits(torch.nn.Module):
-    """Networks that run as one, whose logits are the mean of theirs: as nnU-Net puts folds together."""
-
-    def __init__(self, networks: Iterable[torch.nn.Module]) -> None:
-        super().__init__()
-        self.networks = torch.nn.ModuleList(networks)
-        self.eval()
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
-        """Return the mean of the finest logits (n, classes, *size) of all networks, in float32."""
-        first, *others = self.networks
-        total = first(x)[0].float()
-        for network in others:
-            total += network(x)[0]
-        return (total / len(self.networks),)
 
 
 @final

@@ -15,7 +15,8 @@ from autolv.core.errors import ModelError
 from autolv.core.geometry import Geometry, Spacing, Volume
 from autolv.imageio.frames import ImageFile
 from autolv.inference.arrays import Prediction, laid_out_as, volume_of
-from autolv.inference.ensemble import MeanOfLogits, most_probable
+from autolv.inference.ensemble import most_probable
+from autolv.inference.mean_of_logits import MeanOfLogits
 from autolv.inference.members import MemberNetwork, mean_of_members
 from autolv.inference.model_folder import load_network, read_model
 from autolv.ops.crop import crop

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from autolv.inference.ensemble import MeanOfLogits, RunningMean, mean_in_box, mean_probabilities, most_probable
+from autolv.inference.ensemble import RunningMean, mean_in_box, mean_probabilities, most_probable
+from autolv.inference.mean_of_logits import MeanOfLogits
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
