@@ -18,7 +18,8 @@ from autolv.inference.predictor import Predictor
 from autolv.parallel import Progress
 from autolv.pipeline.qualities import named_qualities
 from autolv.schema.dataset import Case, Dataset
-from autolv.schema.results import BestConfig, Quality, QualityLevel
+from autolv.schema.levels import Quality, QualityLevel
+from autolv.schema.results import BestConfig
 from autolv.selection.candidates import mean_dice
 
 _log = logging.getLogger(__name__)

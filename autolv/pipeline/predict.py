@@ -19,9 +19,10 @@ from autolv.pipeline.model import assemble_model
 from autolv.pipeline.qualities import quality_of
 from autolv.pipeline.stream import predict_each
 from autolv.runtime.device import prepare, resolve_device
+from autolv.schema.levels import QualityLevel
 from autolv.schema.prediction import PredictionOptions
 from autolv.schema.record import read_record, write_record
-from autolv.schema.results import BestConfig, Member, PredictionStatus, PredictionSummary, QualityLevel
+from autolv.schema.results import BestConfig, Member, PredictionStatus, PredictionSummary
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from autolv.core.errors import ModelError
-from autolv.schema.results import BestConfig, Quality, QualityLevel
+from autolv.schema.levels import Quality, QualityLevel
+from autolv.schema.results import BestConfig
 
 
 def named_qualities(best: BestConfig) -> dict[QualityLevel, Quality]:

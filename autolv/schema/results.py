@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from autolv.schema.levels import Quality, QualityLevel
 from autolv.schema.plan import Configuration
 from autolv.schema.record import Migration, NanFloat, Record
 from autolv.schema.steps import Way
@@ -216,28 +217,6 @@ class Candidate(Record):
     difference_to_best: float
     difference_interval: tuple[NanFloat, NanFloat]
     separable: bool  # the paired interval of the difference to the best excludes zero
-
-
-QualityLevel = Literal["fast", "balanced", "best"]
-
-
-class Quality(Record):
-    """A level of ``autolv_predict --quality``: which networks predict (empty: all), and whether each mirrors.
-
-    ``dice`` is cross-validated, with post-processing; NaN where it was not measured. ``seconds_per_frame`` is
-    of the machine and device that measured it.
-    """
-
-    configurations: tuple[str, ...] = ()
-    folds: tuple[int, ...] = ()
-    mirror: bool = False
-    dice: NanFloat = float("nan")
-    seconds_per_frame: NanFloat = float("nan")
-    reason: str = ""
-
-    def measured(self, dice: float, seconds_per_frame: float, reason: str) -> Quality:
-        """Return the level with what was measured."""
-        return self.model_copy(update={"dice": dice, "seconds_per_frame": seconds_per_frame, "reason": reason})
 
 
 class BestConfig(Record):

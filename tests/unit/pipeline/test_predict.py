@@ -21,9 +21,10 @@ from autolv.inference.predictor import Prediction
 from autolv.pipeline import predict as module
 from autolv.pipeline import stream
 from autolv.pipeline.predict import predict
+from autolv.schema.levels import Quality
 from autolv.schema.readout import Readout, ReadoutSummary
 from autolv.schema.record import read_record
-from autolv.schema.results import Member, PredictionStatus, PredictionSummary, Quality
+from autolv.schema.results import Member, PredictionStatus, PredictionSummary
 
 LABELS = {"lv_cavity": 3, "lv_myocardium": 2, "rv_cavity": 1}
 MEMBERS = tuple(
