@@ -156,6 +156,7 @@ def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | Aut
             images={number: turned(image) for number, image in stack.images.items()},
             structures=source.schema.structures,
             spacing_mm=stack.geometry.spacing_mm,
+            slices_reversed=stack.geometry.slices_reversed,
         )
         write_record(readout, record)
         write_text(page, case_page(readout, pictures, __version__, index=_INDEX))

@@ -122,7 +122,7 @@ def viewer_data(readout: Readout, pictures: Pictures, view: tuple[slice, slice])
     curve = readout.curve
     step = _FRAME_MS if curve is None or curve.frame_time_ms is None else curve.frame_time_ms
     return {
-        "frames": frames, "total": len(frames) if frames[-1] == len(frames) else 0, "slices": depth,
+        "frames": frames, "total": len(frames) if frames[-1] == len(frames) else 0, "slices": depth, "reversed": pictures.slices_reversed,
         "size": [rows, columns], "ed": readout.ed_frame,
         "es": readout.es_frame, "colours": [colour_of(name) for name in pictures.structures],
         "aspect": rows * pictures.spacing_mm[1] / (columns * pictures.spacing_mm[2]),
@@ -221,6 +221,8 @@ def _coverage(pictures: Pictures, frame: int) -> str:
     labels = pictures.labels[frame]
     occupied = np.flatnonzero((labels > 0).any(axis=(1, 2)))
     before, after = int(occupied[0]), len(labels) - 1 - int(occupied[-1])
+    if pictures.slices_reversed:
+        before, after = after, before
     return (
         f"{len(occupied)} of {len(labels)} slices are labelled; {before or 'no'} slice{'' if before == 1 else 's'} of the "
         f"stack before and {after or 'none'} after them."
@@ -231,7 +233,7 @@ def _slices(readout: Readout) -> str:
     if not readout.slices:
         return ""
     rows = [
-        [one.phase, str(one.index + 1), one.level or UNDEFINED, *(_area(value) for value in (
+        [one.phase, str(readout.slice_number(one.index)), one.level or UNDEFINED, *(_area(value) for value in (
             one.lv_cavity_mm2, one.counted_mm2, one.lv_myocardium_mm2, one.rv_cavity_mm2)), _area(one.ring_percent)]
         for one in readout.slices
     ]  # fmt: skip

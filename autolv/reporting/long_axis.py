@@ -64,7 +64,7 @@ def long_axis_svg(pictures: Pictures, frame: int, degrees: float, title: str, *,
                     f'height="{plain(high)}" fill="{colour_of(name)}" fill-opacity="0.35" stroke="{colour_of(name)}" '
                     'stroke-width="0.7"/>'
                 )
-        parts.append(text(left - 3, y + high / 2 + 2.5, str(z + 1), "tiny", "end"))
+        parts.append(text(left - 3, y + high / 2 + 2.5, str(pictures.slice_number(z)), "tiny", "end"))
     parts += [text(left + width - 2, top + 8, ends[0], "on-image", "end"),
               text(left + width - 2, top + height - 3, ends[1], "on-image", "end")]  # fmt: skip
     return "".join([*parts, "</svg>"])

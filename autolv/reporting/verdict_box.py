@@ -26,7 +26,7 @@ def verdict_box(readout: Readout) -> str:
     level = level_of(readout)
     findings = () if readout.verdict is None else readout.verdict.findings
     ordered = sorted(findings, key=lambda finding: finding.level != "fail")
-    reasons = [_finding(finding) for finding in ordered]
+    reasons = [_finding(readout, finding) for finding in ordered]
     reasons += [f"<li>{escaped(flag.message)}</li>" for flag in readout.flags]
     reasons += _blank_ends(readout)
     listed = f"<ul>{''.join(reasons)}</ul>" if reasons else ""
@@ -44,10 +44,11 @@ def _blank_ends(readout: Readout) -> list[str]:
     return [f"<li>There is no ejection fraction: {escaped(ef.reason)}.</li>"]
 
 
-def _finding(finding: Finding) -> str:
+def _finding(readout: Readout, finding: Finding) -> str:
     places = [] if finding.frame is None else [f"frame {finding.frame}"]
     if finding.slices:
-        places.append(f"slice{'s' if len(finding.slices) > 1 else ''} {', '.join(str(z + 1) for z in finding.slices)}")
+        numbers = sorted(readout.slice_number(z) for z in finding.slices)
+        places.append(f"slice{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}")
     button = ""
     if places:
         frame = "" if finding.frame is None else str(finding.frame)

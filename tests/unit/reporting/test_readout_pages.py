@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 
@@ -18,6 +19,7 @@ from autolv.reporting.case_page import case_page, viewer_data
 from autolv.reporting.cohort_page import CohortRow, cohort_page, histogram_svg, thumbnail
 from autolv.reporting.long_axis import long_axis_svg
 from autolv.reporting.methods import methods_text
+from autolv.reporting.montage import montage_svg
 from autolv.reporting.quantity_table import quantity_table
 from autolv.reporting.readout_sheet import readout_csv
 from autolv.reporting.sprites import STEPS, Pictures, chain, path_of, sheets_of, turned, view_of
@@ -203,6 +205,25 @@ def test_flagged_slices_are_framed_and_the_viewer_begins_at_end_diastole() -> No
     assert page.count('class="flagged"') == 3  # slices 1 and 2 at end-diastole, 3 at end-systole
     data = viewer_data(readout(), pictures(), view_of(pictures()))
     assert (data["frames"], data["total"], data["start"]) == ([1, 5], 0, {"frame": 0, "slice": 2})
+
+
+def test_every_slice_has_the_number_that_it_has_in_a_file_that_counts_from_the_other_end() -> None:
+    """Four slices, the file's first is the array's last: places 0, 1, 2 are its slices 4, 3, 2."""
+    turned_about = Geometry.from_affine(np.diag([2.0, 2.0, -10.0, 1.0]), (40, 40, 4))
+    found = read_out({1: labels(), 5: labels(10)}, STRUCTURES, turned_about, Facts(case="a", patient="p"))
+    found = found.model_copy(update={"verdict": verdict()})
+    shown = dataclasses.replace(pictures(), slices_reversed=True)
+    assert shown.in_file_order() == [3, 2, 1, 0] and pictures().in_file_order() == [0, 1, 2, 3]
+    page = case_page(found, shown, "1")
+    assert 'data-frame="5" data-slice="2">frame 5, slice 2</button>' in page
+    assert 'data-frame="1" data-slice="0">frame 1, slices 3, 4</button>' in page
+    drawing = montage_svg(shown, view_of(shown), 1, "t", {0})
+    assert re.findall(r'class="on-image"[^>]*>(\d)<', drawing) == ["1", "2", "3", "4"]
+    assert drawing.index('class="flagged"') > drawing.index(">3</text>")  # place 0 is slice 4
+    assert re.findall(r"<tr><td>ED</td><td>(\d)</td><td>(\w+|–)", page)[0] == ("4", found.slices[0].level)
+    assert viewer_data(found, shown, view_of(shown))["reversed"] is True
+    cut = long_axis_svg(shown, 1, 0.0, "t", base_first=True)
+    assert re.findall(r'class="tiny"[^>]*>(\d)<', cut) == ["4", "3", "2", "1"]
 
 
 def test_the_methods_name_every_rule() -> None:
