@@ -47,6 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--ed", metavar="FRAME", type=count, help="frame of end-diastole, from 1 (one patient only)")
     parser.add_argument("--es", metavar="FRAME", type=count, help="frame of end-systole, from 1 (one patient only)")
+    parser.add_argument("--pdf", action="store_true", help="also write each page as PDF: two pages of A4")
+    parser.add_argument("--png", action="store_true", help="also write each page as one picture")
     add_overwrite(parser, "replace a report that is there")
     add_workers(parser)
     add_common(parser)
@@ -76,6 +78,8 @@ def _report(args: argparse.Namespace) -> None:
         bsa_formula=args.bsa,
         ed_frame=args.ed,
         es_frame=args.es,
+        pdf=args.pdf,
+        png=args.png,
         overwrite=args.overwrite,
         workers=args.workers,
     )

@@ -17,7 +17,7 @@ from autolv.core.labels import LabelSchema
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.parallel import run_each
 from autolv.pipeline.context import thread_count
-from autolv.pipeline.report_inputs import LabelFile, Source, Subject, check_report_folder, find_source
+from autolv.pipeline.report_inputs import CASE_ENDINGS, LabelFile, Source, Subject, check_report_folder, find_source
 from autolv.pipeline.valve_planes import Planes, planes_in_array, read_planes
 from autolv.pipeline.versions import versions
 from autolv.readout.compose import Facts, Rules, read_out
@@ -25,11 +25,12 @@ from autolv.readout.curve import FEWEST_FRAMES
 from autolv.readout.quality import judge
 from autolv.readout.volumes import MYOCARDIAL_DENSITY_G_PER_ML
 from autolv.reporting.case_page import case_page
+from autolv.reporting.case_sheet import case_pdf, case_png
 from autolv.reporting.cohort_page import CohortRow, cohort_page, thumbnail
 from autolv.reporting.readout_sheet import columns_csv, readout_csv
 from autolv.reporting.sprites import Pictures, turned
 from autolv.schema.readout import BasalRule, BsaFormula, PapillaryRule, Readout, ReadoutStatus, ReadoutSummary
-from autolv.schema.record import write_record, write_text
+from autolv.schema.record import write_bytes, write_record, write_text
 
 _log = logging.getLogger(__name__)
 _SPACING_TOLERANCE = 1e-3  # relative, between frames of one patient
@@ -45,6 +46,8 @@ class _Choices:
     ed_frame: int | None
     es_frame: int | None
     target: Path
+    pdf: bool
+    png: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,6 +79,8 @@ def report(
     bsa_formula: BsaFormula = "mosteller",
     ed_frame: int | None = None,
     es_frame: int | None = None,
+    pdf: bool = False,
+    png: bool = False,
     overwrite: bool = False,
     workers: int | None = None,
 ) -> tuple[Readout, ...]:
@@ -83,7 +88,8 @@ def report(
 
     ``input`` is a label map (a frame, or a cine) or a folder of them; frames of one patient go together, by ``cases.csv`` of
     ``dataset`` or by their names. Per patient ``<case>.json`` and ``<case>.html`` are written, and ``readout.csv``,
-    ``columns.csv``, ``summary.json`` and ``index.html`` of all. ``images`` is where the images of the same names lie; those
+    ``columns.csv``, ``summary.json`` and ``index.html`` of all; with ``pdf`` and ``png`` also ``<case>.pdf``, two pages of A4,
+    and ``<case>.png``, both pages in one picture. ``images`` is where the images of the same names lie; those
     of a dataset are found. A case that fails does not stop the others:
     ``PartialFailure`` is raised after the last; of one case alone its own error is. Returned are the read-outs.
     """
@@ -108,7 +114,7 @@ def report(
         rules=Rules(basal_rule=basal_rule, papillary_rule=papillary_rule, density_g_per_ml=density_g_per_ml,
                     bsa_formula=bsa_formula),
         planes={} if valve_planes is None else read_planes(Path(valve_planes)),
-        ed_frame=ed_frame, es_frame=es_frame, target=target,
+        ed_frame=ed_frame, es_frame=es_frame, target=target, pdf=pdf, png=png,
     )  # fmt: skip
 
     def one(subject: Subject) -> CohortRow | AutolvError:
@@ -147,7 +153,7 @@ def _conclude(source: Source, done: Sequence[CohortRow | AutolvError], target: P
 
 def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | AutolvError:
     """Read one patient out and write its record and page; what goes wrong comes back, and leaves nothing of an older report."""
-    record, page = (choices.target / f"{subject.name}.{ending}" for ending in ("json", "html"))
+    record, page, pdf, png = (choices.target / f"{subject.name}.{ending}" for ending in CASE_ENDINGS)
     try:
         stack = _read(subject, source.schema, choices)
         readout = _read_out(subject, source, stack, choices)
@@ -160,6 +166,10 @@ def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | Aut
         )
         write_record(readout, record)
         write_text(page, case_page(readout, pictures, __version__, index=_INDEX))
+        for path, wanted, drawn in ((pdf, choices.pdf, case_pdf), (png, choices.png, case_png)):
+            path.unlink(missing_ok=True)  # one of an older report is not of this one
+            if wanted:
+                write_bytes(path, drawn(readout, pictures, __version__))
         shown = readout.ed_frame if readout.ed_frame is not None else min(stack.labels)
         return CohortRow(readout=readout, page=page.name, thumbnail=thumbnail(pictures, shown))
     except AutolvError as error:
@@ -169,7 +179,7 @@ def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | Aut
     except Exception as error:  # noqa: BLE001 - the last resort: also a fault of ours must not stop the others
         _log.debug("%s failed here:", subject.name, exc_info=True)
         failure = AutolvError(f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": "))
-    for path in (record, page):
+    for path in (record, page, pdf, png):
         path.unlink(missing_ok=True)
     return failure
 

@@ -23,6 +23,7 @@ from autolv.schema.record import read_record
 from autolv.schema.results import PredictionSummary
 
 _log = logging.getLogger(__name__)
+CASE_ENDINGS = ("json", "html", "pdf", "png")  # of the files that a report has of each case
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -185,7 +186,7 @@ def check_report_folder(output: Path, labels_at: Path, subjects: Sequence[Subjec
     if output.exists() and not output.is_dir():
         raise WorkspaceError(f"{output} is a file.", remedy="Name a folder with -o.")
     names = ["index.html", "summary.json", "readout.csv", "columns.csv"]
-    names += [f"{subject.name}.{ending}" for subject in subjects for ending in ("json", "html")]
+    names += [f"{subject.name}.{ending}" for subject in subjects for ending in CASE_ENDINGS]
     there = [name for name in names if (output / name).exists()]
     if there and not overwrite:
         raise WorkspaceError(
