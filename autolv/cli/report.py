@@ -28,6 +28,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--images", metavar="IMAGES", help="an image, or the folder of those of the same names, to show"
     )
     parser.add_argument(
+        "--reference", metavar="LABELS",
+        help="label maps of the same names to compare with (default: those of -d DATASET, where it has them)",
+    )  # fmt: skip
+    parser.add_argument(
         "--basal-rule", choices=("as_segmented", "ring50", "valve_plane"), default="as_segmented",
         help="where the LV ends at the base (default: as_segmented)",
     )  # fmt: skip
@@ -71,6 +75,7 @@ def _report(args: argparse.Namespace) -> None:
         root=root_of(args),
         labels=args.labels,
         images=optional_path(args.images),
+        reference=optional_path(args.reference),
         basal_rule=args.basal_rule,
         papillary_rule=args.papillary_rule,
         valve_planes=optional_path(args.valve_planes),

@@ -25,7 +25,7 @@ from autolv.reporting.case_parts import (
 from autolv.reporting.methods import methods_text
 from autolv.reporting.quantity_table import TableRow, table_parts, unit_text, value_text
 from autolv.reporting.sprites import Pictures, view_of
-from autolv.reporting.verdict_box import MEANING, WORDS, findings_of, level_of, other_reasons, place_of
+from autolv.reporting.verdict_box import MEANING, WORDS, findings_of, level_of, other_reasons
 from autolv.schema.readout import Readout
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _draw(pages: Sequence[FigureBase], readout: Readout, pictures: Pictures, ver
     first, second = pages
     told = _told(readout, version)
     told.draw(first)
-    fits = readout.curve is not None and told.y + _CURVE + 26 <= _HIGH - _BOTTOM
+    fits = told.y + (26 if readout.curve is None else 26 + _CURVE) <= _HIGH - _BOTTOM
     if fits:
         _curve(first, readout, told.y + 8)
     _pictures(second, readout, pictures, with_curve=not fits)
@@ -88,7 +88,7 @@ def _told(readout: Readout, version: str) -> Setting:
         page = Setting(left=_LEFT, top=_TOP, width=_ACROSS, scale=scale)
         page.words(readout.case, 15, bold=True, most_lines=2)
         page.words(
-            "   ".join(f"{name}: {value}" for name, value in facts_of(readout, version)), 7.5, colour=SOFT, most_lines=4
+            " · ".join(f"{name}: {value}" for name, value in facts_of(readout, version)), 7.5, colour=SOFT, most_lines=4
         )
         page.space(6)
         _verdict(page, readout, most)
@@ -109,10 +109,7 @@ def _verdict(page: Setting, readout: Readout, most: int) -> None:
     tone, width = _TONES.get(level, SOFT), _ACROSS - 16
     page.space(5)
     page.words(f"{WORDS[level]}: {MEANING[level]}.", 9.5, x=inner, width=width, bold=True, colour=tone)
-    reasons = []
-    for finding in findings_of(readout):
-        place = place_of(readout, finding)
-        reasons.append(f"• {WORDS[finding.level]}: {finding.message}" + (f" ({place})" if place else ""))
+    reasons = [f"• {WORDS[finding.level]}: {finding.message}" for finding in findings_of(readout)]
     reasons += [f"• {words}" for words in other_reasons(readout)]
     for words in reasons[:most]:
         page.words(words, 7.5, x=inner, width=width, most_lines=3)
@@ -151,10 +148,9 @@ def _table(page: Setting, readout: Readout) -> None:
         page.words(title, 7, bold=True)
         for row in rows:
             _line(page, _cells(row))
-    if conventions:
-        page.space(2)
-        listed = "   ".join(f"{chr(97 + i % 26)}: {words}" for i, words in enumerate(conventions))
-        page.words(listed, 6.3, colour=SOFT, most_lines=8)
+    page.space(2)
+    for letter, words in conventions.items():
+        page.words(f"{letter}: {words}", 6.3, colour=SOFT, most_lines=2)
 
 
 def _cells(row: TableRow) -> tuple[str, str, str, str]:

@@ -60,8 +60,8 @@ class TableRow:
     flags: tuple[str, ...] = ()
 
 
-def table_parts(readout: Readout) -> tuple[list[tuple[str, list[TableRow]]], list[str]]:
-    """Return the parts of the table by title, and the conventions in the order of their letters a, b, ..."""
+def table_parts(readout: Readout) -> tuple[list[tuple[str, list[TableRow]]], dict[str, str]]:
+    """Return the parts of the table by title, and the conventions by their letters a, b, ..."""
     conventions: dict[str, str] = {}
     parts = []
     for title, names in _PARTS:
@@ -74,7 +74,7 @@ def table_parts(readout: Readout) -> tuple[list[tuple[str, list[TableRow]]], lis
             parts.append((title, [TableRow(name="", label=labels, value=UNDEFINED, notes=(reasons.pop(),))]))
         else:
             parts.append((title, [_row(readout, name, conventions) for name in there]))
-    return parts, list(conventions)
+    return parts, {letter: words for words, letter in conventions.items()}
 
 
 def quantity_table(readout: Readout) -> str:
@@ -83,7 +83,7 @@ def quantity_table(readout: Readout) -> str:
     rows = []
     for title, lines in parts:
         rows += [f'<tr class="part"><td colspan="4">{title}</td></tr>', *map(_html_row, lines)]
-    listed = "".join(f"<li>{escaped(words)}</li>" for words in conventions)
+    listed = "".join(f"<li>{escaped(words)}</li>" for words in conventions.values())
     head = "".join(f'<th class="{kind}">{words}</th>' for kind, words in _HEAD)
     return (
         f'<table class="values"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
