@@ -70,13 +70,14 @@ def report(
     """Read volumes, function, curve and segments out of the label maps in ``input``, and write a report to ``output``.
 
     ``input`` is a label map (a frame, or a cine) or a folder of them; frames of one patient go together, by ``cases.csv`` of
-    ``dataset`` or by their names. Per patient ``<case>.json`` and ``<case>.html`` are written, and ``readout.csv``,
-    ``columns.csv``, ``summary.json`` and ``index.html`` of all; with ``pdf`` and ``png`` also ``<case>.pdf``, two pages of A4,
-    and ``<case>.png``, both pages in one picture. ``reference`` is a folder of label maps of the same names, read out by the same
-    rules; ``index.html`` then shows the agreement of EDV, ESV, EF and mass, and ``reference.csv`` holds their values. Without
-    it the labels of ``dataset`` are taken for the cases that have them. ``images`` is where the images of the same names lie; those
-    of a dataset are found. A case that fails does not stop the others:
-    ``PartialFailure`` is raised after the last; of one case alone its own error is. Returned are the read-outs.
+    ``dataset`` or by their names. ``images`` is where the images of the same names lie; those of a dataset are found.
+    ``reference`` is a folder of label maps of the same names to compare with; without it the labels of ``dataset`` are taken
+    for the cases that have them. They are read out by the same rules.
+
+    Per patient ``<case>.json`` and ``<case>.html`` are written, with ``pdf`` also ``<case>.pdf`` (two pages of A4), with
+    ``png`` ``<case>.png`` (both in one picture); of all ``readout.csv``, ``columns.csv``, ``summary.json``, ``index.html`` and,
+    where there are references, ``reference.csv``. A case that fails does not stop the others: ``PartialFailure`` is raised
+    after the last; of one case alone its own error is. Returned are the read-outs.
     """
     labels_at, target = Path(input), Path(output)
     source = find_source(

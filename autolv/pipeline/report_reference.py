@@ -21,7 +21,10 @@ _COMPARED = ("lv_edv_ml", "lv_esv_ml", "lv_ef_percent", "lv_ed_mass_g")
 def reference_of(
     subject: Subject, source: Source, measure: Callable[[Subject, Stack], Readout], *, images: bool
 ) -> Readout | None:
-    """Return the read-out of a patient's references; ``None`` unless each of the label maps has one that can be read; with ``images`` if wanted."""
+    """Return the read-out of a patient's references; ``None`` unless each label map has one that can be read.
+
+    ``measure`` reads one out; it gets the images too where ``images`` are wanted.
+    """
     files = [
         dataclasses.replace(file, path=file.reference, image=file.image if images else None)
         for file in subject.files
