@@ -26,6 +26,7 @@ EMPTY = "#F0F1F3"
 FLAGGED = "#FF5A4F"
 _GAP = 0.02  # between tiles, of a tile
 _SMALL = 6.5  # points
+_BEHIND_TEXT = {"facecolor": "black", "alpha": 0.45, "linewidth": 0, "pad": 1.0}
 
 
 def draw_curve(axes: Axes, readout: Readout, curve: Curve) -> None:
@@ -97,7 +98,7 @@ def draw_slices(
             x, y = [left, left + columns, left + columns, left, left], [top, top, top + rows, top + rows, top]
             axes.plot(x, y, color=FLAGGED, linewidth=1.6)
         axes.text(left + columns * 0.04, top + rows * 0.04, str(pictures.slice_number(z)), color="white", fontsize=_SMALL,
-                  va="top")  # fmt: skip
+                  va="top", bbox=_BEHIND_TEXT)  # fmt: skip
     axes.set_xlim(-columns * _GAP, (columns * (1 + _GAP)) * across)
     axes.set_ylim((rows * (1 + _GAP)) * down, -rows * _GAP)
     axes.set_aspect(pictures.spacing_mm[1] / pictures.spacing_mm[2], anchor="NW")
@@ -166,7 +167,7 @@ def draw_cut(
         )
     if base_first is not None:
         for y, words, align in ((3, "base", "top"), (depth * high - 3, "apex", "bottom")):
-            axes.text(width - 3, y, words, ha="right", va=align, fontsize=6, color="white")
+            axes.text(width - 3, y, words, ha="right", va=align, fontsize=6, color="white", bbox=_BEHIND_TEXT)
     axes.set_title(title, fontsize=7, color=INK, pad=2)
     axes.set_xlim(-14, width)
     axes.set_ylim(depth * high, 0)

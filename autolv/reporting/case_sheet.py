@@ -258,6 +258,6 @@ def _foot(page: FigureBase, readout: Readout, version: str, number: int) -> None
     foot.words(f"autolv {version}. {DISCLAIMER}", 6.5, colour=SOFT, width=_ACROSS * 0.6, most_lines=1)
     foot.y = _HIGH - 24
     foot.words(
-        f"{readout.case}, page {number} of 2", 6.5, x=_LEFT + _ACROSS * 0.6, colour=SOFT, align="right", most_lines=1
+        f"page {number} of 2, {readout.case}", 6.5, x=_LEFT + _ACROSS * 0.6, colour=SOFT, align="right", most_lines=1
     )
     foot.draw(page)

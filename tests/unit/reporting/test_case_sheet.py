@@ -89,7 +89,7 @@ def test_all_words_stay_on_the_first_page(changes: dict[str, object]) -> None:
 
 
 def test_slices_are_numbered_as_in_the_file_and_the_flagged_one_is_framed() -> None:
-    readout, pictures = case(4)
+    _, pictures = case(4)
     shown = dataclasses.replace(pictures, slices_reversed=True)
     axes = sheet(4.0, 4.0, arranged=False).add_axes((0, 0, 1, 1))
     draw_slices(axes, shown, view_of(shown), 1, 2, {0})

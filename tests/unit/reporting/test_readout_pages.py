@@ -12,8 +12,8 @@ from PIL import Image
 
 from autolv.core.geometry import Geometry
 from autolv.core.labels import STRUCTURES
-from autolv.readout.compose import Facts, read_out
 from autolv.evaluation.agreement import agreement
+from autolv.readout.compose import Facts, read_out
 from autolv.reporting._drawing import scale_colour, ticks
 from autolv.reporting.bland_altman import Comparison, bland_altman_svg
 from autolv.reporting.bullseye import bullseye_svg
