@@ -31,7 +31,7 @@ def sheet(width_inches: float, height_inches: float, *, background: str = "white
     from matplotlib.figure import Figure
 
     figure = Figure(
-        figsize=(width_inches, height_inches), layout="constrained" if arranged else "none", facecolor=background
+        figsize=(width_inches, height_inches), layout="constrained" if arranged else None, facecolor=background
     )
     FigureCanvasAgg(figure)
     return figure

@@ -11,7 +11,7 @@ from autolv.reporting._canvas import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import FigureBase
+    from matplotlib.figure import Figure, SubFigure
     from matplotlib.font_manager import FontProperties
 
 A4_POINTS = (595.0, 842.0)  # width and height: 210 x 297 mm at 72 points an inch
@@ -81,7 +81,7 @@ class Setting:
         x, width = self.left if x is None else x, self.width if width is None else width
         self._parts.append(_Box(x=x, y=top, width=width, height=height, colour=colour))
 
-    def draw(self, page: FigureBase) -> None:
+    def draw(self, page: Figure | SubFigure) -> None:
         """Put all that was set on a page of A4."""
         from matplotlib.patches import Rectangle
 
@@ -96,7 +96,7 @@ class Setting:
                           color=part.colour, ha=part.align, va="baseline", parse_math=False)  # fmt: skip
 
 
-def axes_at(page: FigureBase, x: float, y: float, width: float, height: float) -> Axes:
+def axes_at(page: Figure | SubFigure, x: float, y: float, width: float, height: float) -> Axes:
     """Return axes on a page of A4 with their upper left corner at ``x``, ``y``, in points from that of the page."""
     wide, high = A4_POINTS
     return page.add_axes((x / wide, 1 - (y + height) / high, width / wide, height / high))

@@ -29,7 +29,7 @@ from autolv.reporting.verdict_box import MEANING, WORDS, findings_of, level_of, 
 from autolv.schema.readout import Readout
 
 if TYPE_CHECKING:
-    from matplotlib.figure import FigureBase
+    from matplotlib.figure import Figure, SubFigure
 
 _WIDE, _HIGH = A4_POINTS
 _LEFT, _TOP, _BOTTOM = 32.0, 28.0, 30.0
@@ -70,7 +70,7 @@ def case_png(readout: Readout, pictures: Pictures, version: str) -> bytes:
     return written.getvalue()
 
 
-def _draw(pages: Sequence[FigureBase], readout: Readout, pictures: Pictures, version: str) -> None:
+def _draw(pages: Sequence[Figure | SubFigure], readout: Readout, pictures: Pictures, version: str) -> None:
     first, second = pages
     told = _told(readout, version)
     told.draw(first)
@@ -173,7 +173,7 @@ def _line(page: Setting, cells: tuple[str, str, str, str], colour: str = INK) ->
     page.y = bottom
 
 
-def _curve(page: FigureBase, readout: Readout, top: float) -> float:
+def _curve(page: Figure | SubFigure, readout: Readout, top: float) -> float:
     """Draw the curve, or say why there is none; return how far down it reaches."""
     head = Setting(left=_LEFT, top=top, width=_ACROSS)
     head.words("Volume over the cycle", 9.5, bold=True)
@@ -187,7 +187,7 @@ def _curve(page: FigureBase, readout: Readout, top: float) -> float:
     return head.y
 
 
-def _pictures(page: FigureBase, readout: Readout, pictures: Pictures, *, with_curve: bool) -> None:
+def _pictures(page: Figure | SubFigure, readout: Readout, pictures: Pictures, *, with_curve: bool) -> None:
     top = _curve(page, readout, _TOP) + 4 if with_curve else _TOP
     view = view_of(pictures)
     shown = phases_shown(readout, pictures)
@@ -207,7 +207,7 @@ def _pictures(page: FigureBase, readout: Readout, pictures: Pictures, *, with_cu
     _regional(page, readout, pictures, top + 18)
 
 
-def _key(page: FigureBase, readout: Readout, pictures: Pictures, top: float) -> None:
+def _key(page: Figure | SubFigure, readout: Readout, pictures: Pictures, top: float) -> None:
     setting, x = Setting(left=_LEFT, top=top, width=_ACROSS), _LEFT
     entries = [(label_of(name), colour_of(name)) for name in pictures.structures]
     if any(flagged_slices(readout, frame) for frame, _ in phases_shown(readout, pictures)):
@@ -223,7 +223,7 @@ def _key(page: FigureBase, readout: Readout, pictures: Pictures, top: float) -> 
     setting.draw(page)
 
 
-def _regional(page: FigureBase, readout: Readout, pictures: Pictures, top: float) -> None:
+def _regional(page: Figure | SubFigure, readout: Readout, pictures: Pictures, top: float) -> None:
     quarter, note = _ACROSS / 4, Setting(left=_LEFT, top=top + _ROW - 12, width=_ACROSS)
     words = []
     if readout.segments:
@@ -253,7 +253,7 @@ def _regional(page: FigureBase, readout: Readout, pictures: Pictures, top: float
     note.draw(page)
 
 
-def _foot(page: FigureBase, readout: Readout, version: str, number: int) -> None:
+def _foot(page: Figure | SubFigure, readout: Readout, version: str, number: int) -> None:
     foot = Setting(left=_LEFT, top=_HIGH - 24, width=_ACROSS)
     foot.words(f"autolv {version}. {DISCLAIMER}", 6.5, colour=SOFT, width=_ACROSS * 0.6, most_lines=1)
     foot.y = _HIGH - 24
