@@ -169,7 +169,7 @@ def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | Aut
         in_mass = choices.rules.papillary_rule == "in_mass"  # looks for papillary muscles in the images
         return CohortRow(
             readout=readout, page=page.name, thumbnail=thumbnail(pictures, shown),
-            reference=reference_of(subject, source, one_reference, images=in_mass),
+            reference=reference_of(subject, source, stack.geometry, one_reference, images=in_mass),
         )  # fmt: skip
     except AutolvError as error:
         failure = error

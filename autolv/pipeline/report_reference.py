@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable, Sequence
 
 from autolv.core.errors import AutolvError
+from autolv.core.geometry import Geometry
 from autolv.evaluation.agreement import agreement
 from autolv.pipeline.report_inputs import Source, Subject
-from autolv.pipeline.report_stack import Stack, read_stack
+from autolv.pipeline.report_stack import Stack, check_grid, read_stack
 from autolv.reporting.bland_altman import Comparison
 from autolv.reporting.cohort_page import CohortRow
 from autolv.schema.readout import Readout
@@ -19,11 +20,12 @@ _COMPARED = ("lv_edv_ml", "lv_esv_ml", "lv_ef_percent", "lv_ed_mass_g")
 
 
 def reference_of(
-    subject: Subject, source: Source, measure: Callable[[Subject, Stack], Readout], *, images: bool
+    subject: Subject, source: Source, geometry: Geometry, measure: Callable[[Subject, Stack], Readout], *, images: bool
 ) -> Readout | None:
     """Return the read-out of a patient's references; ``None`` unless each label map has one that can be read.
 
-    ``measure`` reads one out; it gets the images too where ``images`` are wanted.
+    ``geometry`` is that of the label maps, which the references must share. ``measure`` reads one out; it gets the images too
+    where ``images`` are wanted.
     """
     files = [
         dataclasses.replace(file, path=file.reference, image=file.image if images else None)
@@ -34,7 +36,9 @@ def reference_of(
         return None
     other = dataclasses.replace(subject, files=tuple(files))
     try:
-        return measure(other, read_stack(other, source.reference_schema, ed_frame=None, es_frame=None))
+        read = read_stack(other, source.reference_schema, ed_frame=None, es_frame=None)
+        check_grid(files[0], read.geometry, geometry, "its label map has")
+        return measure(other, read)
     except (AutolvError, OSError) as error:
         _log.warning("%s: its reference is left out: %s", subject.name, error)
         return None

@@ -49,7 +49,7 @@ def read_stack(subject: Subject, schema: LabelSchema, *, ed_frame: int | None, e
     frames, images = {}, {}
     for number, file in sorted(zip(numbers, subject.files, strict=True), key=lambda pair: pair[0]):
         volume = read_labels(file.path)
-        _check_grid(file, volume.geometry, first.geometry)
+        check_grid(file, volume.geometry, first.geometry, "another frame of the patient")
         frames[number] = schema.to_internal(volume.array)
         image = _image(file, first.geometry, 1)
         if image is not None:
@@ -102,11 +102,12 @@ def _image(file: LabelFile, geometry: Geometry, frames: int) -> NDArray[np.gener
     return array
 
 
-def _check_grid(file: LabelFile, geometry: Geometry, first: Geometry) -> None:
+def check_grid(file: LabelFile, geometry: Geometry, first: Geometry, whose: str) -> None:
+    """Raise ``DataError`` unless a label map has the shape and spacing of ``first``; ``whose`` says what that one is."""
     same = geometry.shape == first.shape and np.allclose(geometry.spacing_mm, first.spacing_mm, rtol=_SPACING_TOLERANCE)
     if not same:
         raise DataError(
-            f"{file.path.name} has shape {geometry.shape} and spacing {geometry.spacing_mm} mm, another frame of the patient "
+            f"{file.path.name} has shape {geometry.shape} and spacing {geometry.spacing_mm} mm, {whose} "
             f"{first.shape} and {first.spacing_mm} mm (z, y, x).",
-            remedy="Give the frames of one cine.",
+            remedy="Give label maps on one grid.",
         )

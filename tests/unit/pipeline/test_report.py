@@ -149,8 +149,11 @@ def test_a_reference_of_other_names_or_grid_is_told(frames: Path, cine: Path, tm
     small = Geometry.from_spacing((12.0, 2.6, 2.6), (6, 20, 20))
     reference.mkdir()
     write_frame(reference, "sub-03_ED.nii.gz", np.zeros((6, 20, 20), np.uint8), small)
-    report(frames, tmp_path / "out", labels=CODES, reference=reference, workers=0)  # another grid has a volume too
+    for name in ("p2_ED.nii.gz", "p2_ES.nii.gz", "patient001_frame01.nii.gz"):  # of patient001 one frame alone
+        shutil.copy(frames / name, reference)
+    report(frames, tmp_path / "out", labels=CODES, reference=reference, workers=0)
     assert "1 of 3 cases have a reference" in (tmp_path / "out" / "index.html").read_text()
+    assert "sub-03: its reference is left out: sub-03_ED.nii.gz has shape (6, 20, 20)" in caplog.text
 
 
 def test_frames_go_together_by_their_names(frames: Path, tmp_path: Path) -> None:
