@@ -199,6 +199,13 @@ def test_a_dataset_gives_phases_facts_and_images(tiny_phantoms: Path, tmp_path: 
     assert "No images were given" not in (tmp_path / "out" / "patient001.html").read_text(encoding="utf-8")
     # the same without -d: the dataset is found beside the label maps
     assert report(raw / "labelsTr", tmp_path / "again", workers=0) == readouts
+    # label maps are no references of themselves; copies of them agree wholly with those of the dataset
+    assert "Agreement with" not in (tmp_path / "out" / "index.html").read_text()
+    shutil.copytree(raw / "labelsTr", tmp_path / "copies")
+    report(tmp_path / "copies", tmp_path / "compared", dataset="D", root=tmp_path, workers=0)
+    page = (tmp_path / "compared" / "index.html").read_text()
+    assert "4 of 4 cases have a reference" in page and "bias 0.0 ml, limits 0.0 to 0.0 ml" in page
+    assert "8 of the label maps are of training cases of D" in page
 
 
 def test_the_codes_and_the_model_come_from_the_prediction(cine: Path, tmp_path: Path) -> None:
