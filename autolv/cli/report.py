@@ -28,6 +28,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--images", metavar="IMAGES", help="an image, or the folder of those of the same names, to show"
     )
     parser.add_argument(
+        "--reference", metavar="LABELS",
+        help="label maps of the same names to compare with (default: those of -d DATASET, where it has them)",
+    )  # fmt: skip
+    parser.add_argument(
         "--basal-rule", choices=("as_segmented", "ring50", "valve_plane"), default="as_segmented",
         help="where the LV ends at the base (default: as_segmented)",
     )  # fmt: skip
@@ -47,6 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--ed", metavar="FRAME", type=count, help="frame of end-diastole, from 1 (one patient only)")
     parser.add_argument("--es", metavar="FRAME", type=count, help="frame of end-systole, from 1 (one patient only)")
+    parser.add_argument("--pdf", action="store_true", help="also write each page as PDF: two pages of A4")
+    parser.add_argument("--png", action="store_true", help="also write each page as one picture")
     add_overwrite(parser, "replace a report that is there")
     add_workers(parser)
     add_common(parser)
@@ -69,6 +75,7 @@ def _report(args: argparse.Namespace) -> None:
         root=root_of(args),
         labels=args.labels,
         images=optional_path(args.images),
+        reference=optional_path(args.reference),
         basal_rule=args.basal_rule,
         papillary_rule=args.papillary_rule,
         valve_planes=optional_path(args.valve_planes),
@@ -76,6 +83,8 @@ def _report(args: argparse.Namespace) -> None:
         bsa_formula=args.bsa,
         ed_frame=args.ed,
         es_frame=args.es,
+        pdf=args.pdf,
+        png=args.png,
         overwrite=args.overwrite,
         workers=args.workers,
     )

@@ -21,6 +21,14 @@ Triple = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 
 
+def slice_number(index: int, count: int, *, backwards: bool) -> int:
+    """Return the number in its file, from 1, of slice ``index`` (0-based) of ``count`` in the array.
+
+    ``backwards``: the file counts them from the array's other end (``Geometry.slices_reversed``).
+    """
+    return count - index if backwards else index + 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
     """Where a volume's voxels lie, and how its (z, y, x) array is got from the file's (i, j, k) array.
@@ -89,6 +97,11 @@ class Geometry:
     def voxel_ml(self) -> float:
         """Volume of one voxel in millilitres, from the three spatial spacings only."""
         return math.prod(self.spacing_mm) / 1000.0  # 1 ml = 1000 mm³
+
+    @property
+    def slices_reversed(self) -> bool:
+        """Whether the file counts its slices from the array's other end."""
+        return self.flips[0]
 
     def to_canonical(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """Return the file's array (i, j, k) as (z, y, x); a fourth, last file axis becomes t in (t, z, y, x)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autolv.core.errors import AutolvError, DataError, SchemaError, WorkspaceError
@@ -23,6 +23,7 @@ from autolv.schema.record import read_record
 from autolv.schema.results import PredictionSummary
 
 _log = logging.getLogger(__name__)
+CASE_ENDINGS = ("json", "html", "pdf", "png")  # of the files that a report has of each case
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -34,6 +35,7 @@ class LabelFile:
     case: Case
     frames: int
     image: Path | None
+    reference: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +51,16 @@ class Source:
     """All that a report is made from.
 
     ``model`` says what made the label maps, where a prediction's summary tells it; ``limits`` what the dataset was like
-    of which it is taken to be a model.
+    of which it is taken to be a model. ``reference_schema`` are the codes of the references, ``reference_note`` says of them
+    what a reader of the agreement must know.
     """
 
     schema: LabelSchema
     subjects: tuple[Subject, ...]
     model: str
     limits: Limits | None
+    reference_schema: LabelSchema
+    reference_note: str = ""
 
 
 def find_source(
@@ -65,6 +70,7 @@ def find_source(
     root: Path,
     labels: Mapping[str, int] | None,
     images: Path | None,
+    reference: Path | None = None,
 ) -> Source:
     """Return the label maps at ``labels_at`` by patient.
 
@@ -83,7 +89,33 @@ def find_source(
     pictures = _images(images, inputs)
     files = [_label_file(item, raw, record, pictures) for item in inputs]
     limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
-    return Source(schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits)
+    codes, note = schema, ""
+    if reference is not None:
+        files = _with_references(files, _matching(reference, inputs, "reference"))
+        other = _dataset_about(reference if reference.is_dir() else reference.parent)[1]
+        codes = schema if labels is not None or other is None else other.schema_
+    elif dataset is not None and raw is not None and record is not None:
+        known = {case.case: raw / case.label for case in (*record.training, *record.test) if case.label is not None}
+        files = _with_references(files, {name: path for name, path in known.items() if path.is_file()})
+        codes = record.schema_
+        trained = {case.case for case in record.training}
+        seen = sum(file.reference is not None and file.case.case in trained for file in files)
+        note = (
+            f"{seen} of the label maps are of training cases of {record.name}, which the model may have seen."
+            if seen
+            else ""
+        )
+    return Source(
+        schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits, reference_schema=codes,
+        reference_note=note,
+    )  # fmt: skip
+
+
+def _with_references(files: Sequence[LabelFile], found: Mapping[str, Path]) -> list[LabelFile]:
+    """Return the label maps with the references of the same names; one that is the label map itself is none."""
+    paired = [(file, found.get(file.case.case)) for file in files]
+    return [replace(file, reference=None if path is None or path.resolve() == file.path.resolve() else path)
+            for file, path in paired]  # fmt: skip
 
 
 def _prediction(folder: Path) -> PredictionSummary | None:
@@ -125,16 +157,18 @@ def _model_words(summary: PredictionSummary | None) -> str:
 
 
 def _images(images: Path | None, inputs: Sequence[Input]) -> dict[str, Path]:
-    """Return the images by stem; refuse a folder in which none belongs to a label map."""
-    if images is None:
-        return {}
-    found = {item.stem: item.path for item in find_inputs(images)}
-    if images.is_file() and len(inputs) == 1:
-        return {inputs[0].stem: images}
+    return {} if images is None else _matching(images, inputs, "image")
+
+
+def _matching(place: Path, inputs: Sequence[Input], what: str) -> dict[str, Path]:
+    """Return the files at ``place`` by stem; refuse a folder in which none belongs to a label map."""
+    found = {item.stem: item.path for item in find_inputs(place)}
+    if place.is_file() and len(inputs) == 1:
+        return {inputs[0].stem: place}
     if not any(item.stem in found for item in inputs):
         raise DataError(
-            f"no image in {images} has the name of a label map ({next(iter(found))} against {inputs[0].stem}).",
-            remedy="Images are matched to label maps by file name.",
+            f"no {what} in {place} has the name of a label map ({next(iter(found))} against {inputs[0].stem}).",
+            remedy=f"{what.capitalize()}s are matched to label maps by file name.",
         )
     return found
 
@@ -169,7 +203,7 @@ def _by_patient(files: Sequence[LabelFile]) -> tuple[Subject, ...]:
     for (kind, name), members in groups.items():
         wanted = _UNSAFE.sub("_", name).strip(".") or "case"
         safe = f"{wanted}_cine" if kind == "cine" and ("patient", name) in groups else wanted
-        if safe.lower() in subjects or safe.lower() in ("index", "summary", "columns", "readout"):
+        if safe.lower() in subjects or safe.lower() in ("index", "summary", "columns", "readout", "reference"):
             raise DataError(f"two reports would be called {safe!r}.", remedy="Rename the label maps of one of them.")
         subjects[safe.lower()] = Subject(name=safe, files=tuple(members))
     return tuple(subjects.values())
@@ -184,8 +218,8 @@ def check_report_folder(output: Path, labels_at: Path, subjects: Sequence[Subjec
         )
     if output.exists() and not output.is_dir():
         raise WorkspaceError(f"{output} is a file.", remedy="Name a folder with -o.")
-    names = ["index.html", "summary.json", "readout.csv", "columns.csv"]
-    names += [f"{subject.name}.{ending}" for subject in subjects for ending in ("json", "html")]
+    names = ["index.html", "summary.json", "readout.csv", "columns.csv", "reference.csv"]
+    names += [f"{subject.name}.{ending}" for subject in subjects for ending in CASE_ENDINGS]
     there = [name for name in names if (output / name).exists()]
     if there and not overwrite:
         raise WorkspaceError(

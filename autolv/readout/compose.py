@@ -115,6 +115,7 @@ def read_out(
         es_frame=phases.es, method=_method(rules, geometry, phases, rr_ms), quantities=quantities,
         slices=_slices(masks, counted, phases, geometry, base_first=base_first), curve=cycle.curve, curve_reason=cycle.reason,
         orientation=orientation, segments=table, regional_reason=regional_reason, flags=flags,
+        slice_count=geometry.shape[0], slices_reversed=geometry.slices_reversed,
     )  # fmt: skip
 
 

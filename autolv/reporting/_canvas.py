@@ -25,12 +25,14 @@ def colour_of(structure: str) -> str:
     return COLOURS.get(structure, OTHER_COLOUR)
 
 
-def sheet(width_inches: float, height_inches: float, *, background: str = "white") -> Figure:
-    """Return an empty figure whose parts are laid out without overlap."""
+def sheet(width_inches: float, height_inches: float, *, background: str = "white", arranged: bool = True) -> Figure:
+    """Return an empty figure whose parts are laid out without overlap; or not ``arranged``, where they are put."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor=background)
+    figure = Figure(
+        figsize=(width_inches, height_inches), layout="constrained" if arranged else None, facecolor=background
+    )
     FigureCanvasAgg(figure)
     return figure
 

@@ -11,8 +11,8 @@ from autolv.reporting._text import number
 from autolv.schema.readout import Quantity, Segment
 
 _CENTRE = 120.0
-# level's first segment, how many, inner and outer radius, where the first one begins (degrees from the right, upwards)
-_RINGS = ((1, 6, 76.0, 108.0, 60.0), (7, 6, 44.0, 76.0, 60.0), (13, 4, 16.0, 44.0, 45.0))
+# of each ring: first segment, how many, inner and outer radius, where the first begins (degrees from the right, upwards)
+RINGS = ((1, 6, 76.0, 108.0, 60.0), (7, 6, 44.0, 76.0, 60.0), (13, 4, 16.0, 44.0, 45.0))
 
 
 def bullseye_svg(
@@ -23,7 +23,7 @@ def bullseye_svg(
     by_number = {segment.number: segment for segment in segments}
     parts = [f'<svg class="drawing bull" viewBox="-4 -14 248 300" role="img" aria-label="{escaped(title)}">',
              text(_CENTRE, -2, title, "title")]  # fmt: skip
-    for first, count, inner, outer, start in _RINGS:
+    for first, count, inner, outer, start in RINGS:
         for index in range(count):
             begin = start + index * 360.0 / count
             segment = by_number[first + index]

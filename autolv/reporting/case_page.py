@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +12,17 @@ from autolv.reporting._canvas import colour_of
 from autolv.reporting._html import asset, escaped, standalone_page, table
 from autolv.reporting._text import label_of, number
 from autolv.reporting.bullseye import bullseye_svg
+from autolv.reporting.case_parts import (
+    DISCLAIMER,
+    HEADLINE,
+    coverage,
+    cut_frame,
+    cuts_of,
+    facts_of,
+    flagged_slices,
+    phases_shown,
+    thickness_bounds_mm,
+)
 from autolv.reporting.curve_drawing import curve_svg
 from autolv.reporting.long_axis import long_axis_svg
 from autolv.reporting.methods import methods_text
@@ -19,13 +30,9 @@ from autolv.reporting.montage import montage_svg
 from autolv.reporting.quantity_table import UNDEFINED, quantity_table, unit_text, value_text
 from autolv.reporting.sprites import Pictures, chain, sheets_of, view_of
 from autolv.reporting.verdict_box import verdict_box
-from autolv.schema.readout import Quantity, Readout, SliceArea
+from autolv.schema.readout import Quantity, Readout
 
 _KEYS = {LV_CAVITY: "key-lv", LV_MYOCARDIUM: "key-wall", RV_CAVITY: "key-rv"}
-_HEADLINE = (
-    ("lv_edv_ml", "EDV"), ("lv_esv_ml", "ESV"), ("lv_ef_percent", "EF"), ("lv_ed_mass_g", "Mass"), ("lv_sv_ml", "SV"),
-    ("rv_ef_percent", "RV EF"),
-)  # fmt: skip
 _FRAME_MS = 40  # between frames of the viewer, where the cine's own time is not known
 _SLOWEST_MS, _FASTEST_MS = 150, 25
 
@@ -41,7 +48,7 @@ def case_page(readout: Readout, pictures: Pictures, version: str, *, index: str 
         "<h2>Quantities</h2>" + quantity_table(readout),
         _phases(readout, pictures, view), _regional(readout), _long_axis(readout, pictures), _slices(readout),
         f"<h2>Methods, to paste</h2><blockquote>{escaped(methods_text(readout, version))}</blockquote>",
-        f"<footer>autolv {escaped(version)}. For research use only: this is not a medical device.</footer>",
+        f"<footer>autolv {escaped(version)}. {DISCLAIMER}</footer>",
     ]  # fmt: skip
     return standalone_page(
         f"{readout.case}: LV read-out", "\n".join(body), style=asset("report.css"), script=asset("viewer.js"),
@@ -50,19 +57,13 @@ def case_page(readout: Readout, pictures: Pictures, version: str, *, index: str 
 
 
 def _facts(readout: Readout, version: str) -> str:
-    facts = [("patient", readout.patient), ("group", readout.group or ""), ("label maps", ", ".join(_few(readout.sources))),
-             ("model", readout.model or "not known"), ("autolv", version)]  # fmt: skip
-    items = "".join(f"<li>{name} <b>{escaped(value)}</b></li>" for name, value in facts if value)
+    items = "".join(f"<li>{name} <b>{escaped(value)}</b></li>" for name, value in facts_of(readout, version))
     return f'<ul class="facts">{items}</ul>'
-
-
-def _few(names: Sequence[str]) -> list[str]:
-    return [*names] if len(names) <= 3 else [names[0], "...", names[-1]]
 
 
 def _headline(readout: Readout) -> str:
     cards = []
-    for name, label in _HEADLINE:
+    for name, label in HEADLINE:
         quantity = readout.quantities.get(name)
         if quantity is None:
             continue
@@ -123,6 +124,7 @@ def viewer_data(readout: Readout, pictures: Pictures, view: tuple[slice, slice])
     step = _FRAME_MS if curve is None or curve.frame_time_ms is None else curve.frame_time_ms
     return {
         "frames": frames, "total": len(frames) if frames[-1] == len(frames) else 0, "slices": depth,
+        "reversed": pictures.slices_reversed,
         "size": [rows, columns], "ed": readout.ed_frame,
         "es": readout.es_frame, "colours": [colour_of(name) for name in pictures.structures],
         "aspect": rows * pictures.spacing_mm[1] / (columns * pictures.spacing_mm[2]),
@@ -147,17 +149,9 @@ def _fullest(labels: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> int:
 
 
 def _phases(readout: Readout, pictures: Pictures, view: tuple[slice, slice]) -> str:
-    shown = [(readout.ed_frame, "End-diastole"), (readout.es_frame, "End-systole")]
-    if readout.ed_frame is None and readout.es_frame is None:
-        shown = [(min(pictures.labels), "The first frame, of which the phase is not known")]
     figures = []
-    for frame, words in shown:
-        if frame is None:
-            continue
-        flagged = set() if readout.verdict is None else {
-            z for finding in readout.verdict.of_frame(frame) for z in finding.slices
-        }  # fmt: skip
-        drawing = montage_svg(pictures, view, frame, words, flagged)
+    for frame, words in phases_shown(readout, pictures):
+        drawing = montage_svg(pictures, view, frame, words, flagged_slices(readout, frame))
         figures.append(f"<figure><figcaption>{words}, frame {frame}</figcaption>{drawing}</figure>")
     return f'<h2>Every slice</h2><div class="phases">{"".join(figures)}</div>'
 
@@ -165,11 +159,9 @@ def _phases(readout: Readout, pictures: Pictures, view: tuple[slice, slice]) -> 
 def _regional(readout: Readout) -> str:
     if not readout.segments:
         return f'<h2>Wall thickness</h2><p class="note">No segments: {escaped(readout.regional_reason)}.</p>'
-    thick = [q.value for s in readout.segments for q in (s.ed_mm,) if q.value is not None]
-    highest = max([12.0, *thick])
     bulls = [
         bullseye_svg(
-            readout.segments, "Thickness, end-diastole", "mm", lambda s: s.ed_mm, (4.0, float(np.ceil(highest))), 1
+            readout.segments, "Thickness, end-diastole", "mm", lambda s: s.ed_mm, thickness_bounds_mm(readout), 1
         ),
         bullseye_svg(readout.segments, "Thickening", "%", lambda s: s.thickening_percent, (0.0, 100.0)),
     ]
@@ -192,38 +184,17 @@ def _cell(quantity: Quantity, digits: int) -> str:
 
 
 def _long_axis(readout: Readout, pictures: Pictures) -> str:
-    frame = readout.ed_frame if readout.ed_frame is not None else min(pictures.labels)
-    known = readout.orientation
-    degrees, base_first = (0.0, None) if known is None else (known.septum_degrees + 180.0, known.base_first)
-    if known is None and any(one.from_base is not None for one in readout.slices):
-        base_first = _base_first(readout.slices)
-    titles: Mapping[float, str] = {degrees: "Cut through the septum" if known else "Cut along x",
-                                   degrees + 90.0: "Cut square to it" if known else "Cut along y"}  # fmt: skip
+    frame = cut_frame(readout, pictures)
+    directions, base_first = cuts_of(readout)
     cuts = [
-        long_axis_svg(pictures, frame, angle, f"{words}, frame {frame}", base_first=base_first)
-        for angle, words in titles.items()
+        long_axis_svg(pictures, frame, degrees, f"{words}, frame {frame}", base_first=base_first)
+        for degrees, words in directions
     ]
     if not any(cuts):
         return ""
     return (
-        f'<h2>Along the long axis</h2><div class="cuts">{"".join(cuts)}</div><p class="note">{_coverage(pictures, frame)} '
+        f'<h2>Along the long axis</h2><div class="cuts">{"".join(cuts)}</div><p class="note">{coverage(pictures, frame)} '
         "Each band is a slice, with its number: one that lies aside makes a step.</p>"
-    )
-
-
-def _base_first(slices: Sequence[SliceArea]) -> bool:
-    ordered = sorted((one.from_base, one.index) for one in slices if one.from_base is not None)
-    return ordered[0][1] <= ordered[-1][1]
-
-
-def _coverage(pictures: Pictures, frame: int) -> str:
-    """Return in a sentence how many slices hold labels, and whether the stack goes on beyond them."""
-    labels = pictures.labels[frame]
-    occupied = np.flatnonzero((labels > 0).any(axis=(1, 2)))
-    before, after = int(occupied[0]), len(labels) - 1 - int(occupied[-1])
-    return (
-        f"{len(occupied)} of {len(labels)} slices are labelled; {before or 'no'} slice{'' if before == 1 else 's'} of the "
-        f"stack before and {after or 'none'} after them."
     )
 
 
@@ -231,7 +202,7 @@ def _slices(readout: Readout) -> str:
     if not readout.slices:
         return ""
     rows = [
-        [one.phase, str(one.index + 1), one.level or UNDEFINED, *(_area(value) for value in (
+        [one.phase, str(readout.slice_number(one.index)), one.level or UNDEFINED, *(_area(value) for value in (
             one.lv_cavity_mm2, one.counted_mm2, one.lv_myocardium_mm2, one.rv_cavity_mm2)), _area(one.ring_percent)]
         for one in readout.slices
     ]  # fmt: skip

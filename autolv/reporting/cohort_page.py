@@ -10,6 +10,7 @@ import numpy as np
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY
 from autolv.reporting._drawing import line, plain, text, ticks
 from autolv.reporting._html import asset, data_uri, escaped, standalone_page
+from autolv.reporting.bland_altman import Comparison, bland_altman_svg
 from autolv.reporting.quantity_table import unit_text, value_text
 from autolv.reporting.sprites import Pictures, jpeg, outlines, resized, view_of
 from autolv.reporting.verdict_box import UNJUDGED, WORDS, level_of
@@ -33,15 +34,22 @@ _FEWEST = 3  # cases of which a histogram says something
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortRow:
-    """One case of the cohort: its read-out, the name of its page, a picture as JPEG."""
+    """One case of the cohort: its read-out, the name of its page, a picture as JPEG, the read-out of its reference."""
 
     readout: Readout
     page: str
     thumbnail: bytes
+    reference: Readout | None = None
 
 
-def cohort_page(rows: Sequence[CohortRow], failed: Sequence[ReadoutStatus], version: str) -> str:
-    """Return the page: worst verdict first, then by the number of findings and flags, then by name."""
+def cohort_page(
+    rows: Sequence[CohortRow], failed: Sequence[ReadoutStatus], version: str, comparisons: Sequence[Comparison] = (), *,
+    note: str = "",
+) -> str:  # fmt: skip
+    """Return the page: worst verdict first, then by the number of findings and flags, then by name.
+
+    ``comparisons`` with references are drawn where there are any, with ``note`` on what a reader must know of them.
+    """
     ordered = sorted(rows, key=_worst_first)
     levels = [level_of(row.readout) for row in rows]
     counts = ", ".join(f"{levels.count(level)} {WORDS[level].lower()}" for level in _RANK if level in levels)
@@ -60,6 +68,7 @@ def cohort_page(rows: Sequence[CohortRow], failed: Sequence[ReadoutStatus], vers
         else "",
         f'<div class="wide"><table class="cohort"><thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody></table></div>',
         _charts([row.readout for row in rows]),
+        _agreement(rows, comparisons, note),
         f"<footer>autolv {escaped(version)}. For research use only: this is not a medical device.</footer>",
     ]
     return standalone_page("LV read-outs", "\n".join(body), style=asset("report.css"), script=asset("cohort.js"))
@@ -128,6 +137,18 @@ def _charts(readouts: Sequence[Readout]) -> str:
         if len(values) >= _FEWEST:
             drawings.append(histogram_svg(values, title, unit_text(found[0].unit)))
     return f'<h2>Distributions</h2><div class="charts">{"".join(drawings)}</div>' if drawings else ""
+
+
+def _agreement(rows: Sequence[CohortRow], comparisons: Sequence[Comparison], note: str) -> str:
+    if not comparisons:
+        return ""
+    count = sum(row.reference is not None for row in rows)
+    drawings = "".join(bland_altman_svg(one) for one in comparisons)
+    return (
+        f'<h2>Agreement with the reference</h2><div class="charts agreements">{drawings}</div><p class="note">{count} of '
+        f"{len(rows)} cases have a reference; it is read out by the same rules. Lines: bias and limits of agreement (1.96 SD "
+        f'on either side). Values: <a href="reference.csv">reference.csv</a>. {escaped(note)}</p>'
+    )
 
 
 def histogram_svg(values: Sequence[float], title: str, unit: str) -> str:

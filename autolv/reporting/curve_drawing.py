@@ -45,7 +45,7 @@ def curve_svg(readout: Readout) -> str:
         if series:
             points = [at(index / frames, value) for index, value in enumerate(series)]
             parts.append(polyline(points, f"series {name}"))
-    fitted = _fit_at(curve, np.linspace(0, (frames - 1) / frames, _POINTS))
+    fitted = fit_at(curve, np.linspace(0, (frames - 1) / frames, _POINTS))
     places = np.linspace(0, (frames - 1) / frames, _POINTS)
     parts.append(polyline([at(u, v) for u, v in zip(places.tolist(), fitted, strict=True)], "series lv"))
     for index, value in enumerate(curve.volume_ml):
@@ -64,7 +64,8 @@ def curve_svg(readout: Readout) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _fit_at(curve: Curve, places: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
+def fit_at(curve: Curve, places: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
+    """Return the fitted volume in ml at ``places``, parts (0 to 1) of the cycle."""
     volume = np.full(places.shape, curve.mean_ml)
     for order, (cosine, sine) in enumerate(zip(curve.cosine_ml, curve.sine_ml, strict=True), start=1):
         volume += cosine * np.cos(2 * np.pi * order * places) + sine * np.sin(2 * np.pi * order * places)

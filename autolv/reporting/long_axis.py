@@ -16,7 +16,7 @@ from autolv.reporting._html import data_uri, escaped
 from autolv.reporting.sprites import Pictures, jpeg
 
 _MARGIN_MM = 15.0  # beyond what is labelled
-_STEP_MM = 1.0
+STEP_MM = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,13 +33,13 @@ def long_axis_svg(pictures: Pictures, frame: int, degrees: float, title: str, *,
     Each slice is drawn as a band as high as the distance between slices, so a slice that lies aside makes a step.
     Empty text where the frame has no LV.
     """
-    cut = _cut(pictures, frame, degrees)
+    cut = cut_of(pictures, frame, degrees)
     if cut is None:
         return ""
     depth, length = cut.labels.shape
     high = pictures.spacing_mm[0]
     order = range(depth) if base_first is not False else range(depth - 1, -1, -1)
-    width, height, left = length * _STEP_MM, depth * high, 22.0
+    width, height, left = length * STEP_MM, depth * high, 22.0
     ends = ("", "") if base_first is None else ("base", "apex")
     parts = [
         f'<svg class="drawing axis-cut" viewBox="0 0 {plain(width + left + 4)} {plain(height + 30)}" role="img" '
@@ -58,19 +58,20 @@ def long_axis_svg(pictures: Pictures, frame: int, degrees: float, title: str, *,
     for row, z in enumerate(order):
         y = top + row * high
         for channel, name in enumerate(pictures.structures, start=1):
-            for start, stop in _runs(cut.labels[z] == channel):
+            for start, stop in runs(cut.labels[z] == channel):
                 parts.append(
-                    f'<rect x="{plain(left + start * _STEP_MM)}" y="{plain(y)}" width="{plain((stop - start) * _STEP_MM)}" '
+                    f'<rect x="{plain(left + start * STEP_MM)}" y="{plain(y)}" width="{plain((stop - start) * STEP_MM)}" '
                     f'height="{plain(high)}" fill="{colour_of(name)}" fill-opacity="0.35" stroke="{colour_of(name)}" '
                     'stroke-width="0.7"/>'
                 )
-        parts.append(text(left - 3, y + high / 2 + 2.5, str(z + 1), "tiny", "end"))
+        parts.append(text(left - 3, y + high / 2 + 2.5, str(pictures.slice_number(z)), "tiny", "end"))
     parts += [text(left + width - 2, top + 8, ends[0], "on-image", "end"),
               text(left + width - 2, top + height - 3, ends[1], "on-image", "end")]  # fmt: skip
     return "".join([*parts, "</svg>"])
 
 
-def _cut(pictures: Pictures, frame: int, degrees: float) -> Cut | None:
+def cut_of(pictures: Pictures, frame: int, degrees: float) -> Cut | None:
+    """Return the cut through the LV's centre along ``degrees``, a sample each ``STEP_MM``; ``None`` without an LV."""
     labels = pictures.labels[frame]
     if LV_CAVITY not in pictures.structures:
         return None
@@ -83,7 +84,7 @@ def _cut(pictures: Pictures, frame: int, degrees: float) -> Cut | None:
               float(cavity.sum(axis=0) @ np.arange(cavity.shape[1])) / total)  # fmt: skip
     rows, columns = np.nonzero((labels > 0).any(axis=0))
     furthest = float(np.hypot((rows - centre[0]) * dy, (columns - centre[1]) * dx).max()) + _MARGIN_MM
-    reach = np.arange(-furthest, furthest, _STEP_MM)  # alike for all directions, so that cuts have one scale
+    reach = np.arange(-furthest, furthest, STEP_MM)  # alike for all directions, so that cuts have one scale
     y = centre[0] + reach * math.sin(math.radians(degrees)) / dy
     x = centre[1] + reach * math.cos(math.radians(degrees)) / dx
     places = np.stack([y, x])
@@ -99,7 +100,7 @@ def _cut(pictures: Pictures, frame: int, degrees: float) -> Cut | None:
     return Cut(labels=found, grey=grey)
 
 
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return (start, stop) of each run of ``True``."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

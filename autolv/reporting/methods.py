@@ -47,4 +47,8 @@ def methods_text(readout: Readout, version: str) -> str:
             "averaged over the segments of the American Heart Association (Cerqueira 2002), with the septum between the "
             f"right ventricle's insertions; orientation: {readout.orientation.turn_rule}."
         )
+    sentences.append(
+        "No normal ranges are given: they hold for one sex, age and rule for papillary muscles and base, and the patient's sex "
+        "and age were not known."
+    )
     return " ".join(sentences)

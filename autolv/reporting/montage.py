@@ -34,8 +34,8 @@ def montage_svg(
         f'<svg class="drawing montage" viewBox="0 0 {plain(across * _TILE)} {plain(down * high)}" role="img" '
         f'aria-label="{escaped(title)}">',
     ]
-    for z in range(depth):
-        row, column = divmod(z, across)
+    for place, z in enumerate(pictures.in_file_order()):
+        row, column = divmod(place, across)
         parts.append(f'<svg x="{plain(column * _TILE)}" y="{plain(row * high)}" width="{plain(_TILE)}" '
                      f'height="{plain(high)}" viewBox="0 0 {plain(_TILE)} {plain(high)}">'
                      f'<rect width="{plain(_TILE)}" height="{plain(high)}" fill="#000"/>')  # fmt: skip
@@ -55,7 +55,7 @@ def montage_svg(
         parts.append("</g>")
         if z in flagged:
             parts.append(f'<rect x="1" y="1" width="{plain(_TILE - 2)}" height="{plain(high - 2)}" class="flagged"/>')
-        parts += [text(4, 12, str(z + 1), "on-image", "start"), "</svg>"]
+        parts += [text(4, 12, str(pictures.slice_number(z)), "on-image", "start"), "</svg>"]
     if sheets is not None:
         wide, tall = sheets.columns * _TILE, math.ceil(depth / sheets.columns) * high
         parts.insert(1, f'<defs><image id="sheet-{frame}" width="{plain(wide)}" height="{plain(tall)}" '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from autolv.readout.dictionary import DICTIONARY
 from autolv.readout.function import INDEXED
@@ -41,22 +42,48 @@ def value_text(name: str, quantity: Quantity) -> str:
     return UNDEFINED if quantity.value is None else number(quantity.value, DICTIONARY[name].digits)
 
 
-def quantity_table(readout: Readout) -> str:
-    """Return the table (HTML), its conventions lettered and listed below it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One line: ``name`` of its quantity (empty where it stands for several), ``mark`` the letter of its convention.
+
+    ``value`` and ``indexed`` are texts with their units, ``notes`` the reasons for what is blank, ``flags`` the checks
+    that ask for a look.
+    """
+
+    name: str
+    label: str
+    mark: str = ""
+    value: str
+    indexed: str = ""
+    index_reason: str = ""
+    notes: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+def table_parts(readout: Readout) -> tuple[list[tuple[str, list[TableRow]]], dict[str, str]]:
+    """Return the parts of the table by title, and the conventions by their letters a, b, ..."""
     conventions: dict[str, str] = {}
-    rows = []
-    for part, names in _PARTS:
+    parts = []
+    for title, names in _PARTS:
         there = [name for name in names if name in readout.quantities]
-        if there:
-            rows.append(f'<tr class="part"><td colspan="4">{part}</td></tr>')
+        if not there:
+            continue
         reasons = {readout.quantities[name].reason for name in there}
         if len(there) > 1 and len(reasons) == 1 and "" not in reasons:
             labels = ", ".join(dict.fromkeys(DICTIONARY[name].label for name in there))
-            rows.append(f'<tr><td>{escaped(labels)}</td><td class="number">{UNDEFINED}</td><td></td>'
-                        f'<td class="why">{escaped(reasons.pop())}</td></tr>')  # fmt: skip
-            continue
-        rows += [_row(readout, name, conventions) for name in there]
-    listed = "".join(f"<li>{escaped(words)}</li>" for words in conventions)
+            parts.append((title, [TableRow(name="", label=labels, value=UNDEFINED, notes=(reasons.pop(),))]))
+        else:
+            parts.append((title, [_row(readout, name, conventions) for name in there]))
+    return parts, {letter: words for words, letter in conventions.items()}
+
+
+def quantity_table(readout: Readout) -> str:
+    """Return the table (HTML), its conventions lettered and listed below it."""
+    parts, conventions = table_parts(readout)
+    rows = []
+    for title, lines in parts:
+        rows += [f'<tr class="part"><td colspan="4">{title}</td></tr>', *map(_html_row, lines)]
+    listed = "".join(f"<li>{escaped(words)}</li>" for words in conventions.values())
     head = "".join(f'<th class="{kind}">{words}</th>' for kind, words in _HEAD)
     return (
         f'<table class="values"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
@@ -64,35 +91,42 @@ def quantity_table(readout: Readout) -> str:
     )
 
 
-def _row(readout: Readout, name: str, conventions: dict[str, str]) -> str:
-    quantity, entry = readout.quantities[name], DICTIONARY[name]
+def _row(readout: Readout, name: str, conventions: dict[str, str]) -> TableRow:
+    quantity = readout.quantities[name]
     index_name = INDEXED.get(name, ("", ""))[0]
     index = readout.quantities.get(index_name)
-    why = [] if quantity.value is not None else [escaped(quantity.reason)]
+    notes = [] if quantity.value is not None else [quantity.reason]
     surface = readout.quantities.get("body_surface_m2")
     told = "" if surface is None else surface.reason  # stands in its own row
     if index is not None and index.value is None and quantity.value is not None and index.reason != told:
-        why.append(f"not indexed: {escaped(index.reason)}")
-    why += [
-        f'<span class="flag">⚑ {escaped(flag.check.replace("_", " "))}</span>'
-        for flag in readout.flags if name in _FLAGGED.get(flag.check, ())
-    ]  # fmt: skip
-    mark = ""
-    if quantity.value is not None and quantity.convention:
-        letter = conventions.setdefault(quantity.convention, _letter(len(conventions)))
-        mark = f"<sup>{letter}</sup>"
-    indexed = "" if index is None else _with_unit(index_name, index)
-    reason = "" if index is None else escaped(index.reason)
+        notes.append(f"not indexed: {index.reason}")
+    lettered = quantity.value is not None and quantity.convention
+    return TableRow(
+        name=name, label=DICTIONARY[name].label,
+        mark=conventions.setdefault(quantity.convention, _letter(len(conventions))) if lettered else "",
+        value=_with_unit(name, quantity), indexed="" if index is None else _with_unit(index_name, index),
+        index_reason="" if index is None else index.reason, notes=tuple(notes),
+        flags=tuple(flag.check.replace("_", " ") for flag in readout.flags if name in _FLAGGED.get(flag.check, ())),
+    )  # fmt: skip
+
+
+def _html_row(row: TableRow) -> str:
+    if not row.name:
+        return (f'<tr><td>{escaped(row.label)}</td><td class="number">{row.value}</td><td></td>'
+                f'<td class="why">{escaped(row.notes[0])}</td></tr>')  # fmt: skip
+    why = [*map(escaped, row.notes), *(f'<span class="flag">⚑ {escaped(words)}</span>' for words in row.flags)]
+    mark = f"<sup>{row.mark}</sup>" if row.mark else ""
     return (
-        f'<tr><td title="{escaped(entry.text)}">{escaped(entry.label)}{mark}</td>'
-        f'<td class="number" data-name="{escaped(name)}">{_with_unit(name, quantity)}</td>'
-        f'<td class="number" title="{reason}">{indexed}</td><td class="why">{"; ".join(why)}</td></tr>'
+        f'<tr><td title="{escaped(DICTIONARY[row.name].text)}">{escaped(row.label)}{mark}</td>'
+        f'<td class="number" data-name="{escaped(row.name)}">{escaped(row.value)}</td>'
+        f'<td class="number" title="{escaped(row.index_reason)}">{escaped(row.indexed)}</td>'
+        f'<td class="why">{"; ".join(why)}</td></tr>'
     )
 
 
 def _with_unit(name: str, quantity: Quantity) -> str:
     text = value_text(name, quantity)
-    return text if quantity.value is None else f"{text} {escaped(unit_text(quantity.unit))}"
+    return text if quantity.value is None else f"{text} {unit_text(quantity.unit)}"
 
 
 def _letter(index: int) -> str:

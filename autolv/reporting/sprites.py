@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autolv.core.geometry import Spacing
+from autolv.core.geometry import Spacing, slice_number
 from autolv.reporting.figures import heart_window
 
 Grey = NDArray[np.uint8]
@@ -28,12 +28,27 @@ class Pictures:
     """What there is to see of a patient: labels and, where they are known, images, by frame (from 1), all (z, y, x).
 
     They are turned for the eye (``turned``): y runs down the screen, towards the patient's back or feet, x towards the left.
+    ``slices_reversed``: the files count slices from the array's other end; slices are shown in the files' order.
     """
 
     labels: Mapping[int, NDArray[np.integer]]
     images: Mapping[int, NDArray[np.generic]]
     structures: Sequence[str]
     spacing_mm: Spacing
+    slices_reversed: bool = False
+
+    @property
+    def slice_count(self) -> int:
+        """How many slices the stack has."""
+        return len(next(iter(self.labels.values())))
+
+    def slice_number(self, index: int) -> int:
+        """Return the number of a slice in its file, from 1."""
+        return slice_number(index, self.slice_count, backwards=self.slices_reversed)
+
+    def in_file_order(self) -> list[int]:
+        """Return the places in the array of slice 1, 2, ... of the file."""
+        return sorted(range(self.slice_count), key=self.slice_number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

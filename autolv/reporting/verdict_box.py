@@ -8,7 +8,7 @@ from autolv.schema.readout import Readout
 
 UNJUDGED = "unjudged"
 WORDS = {"pass": "Pass", "review": "Review", "fail": "Fail", UNJUDGED: "Quality not judged"}
-_MEANING = {
+MEANING = {
     "pass": "no check found anything",
     "review": "look before you use these numbers",
     "fail": "do not use these numbers as they are",
@@ -24,35 +24,43 @@ def level_of(readout: Readout) -> str:
 def verdict_box(readout: Readout) -> str:
     """Return the box (HTML): the verdict, its findings with the places they are at, the read-out's own flags."""
     level = level_of(readout)
-    findings = () if readout.verdict is None else readout.verdict.findings
-    ordered = sorted(findings, key=lambda finding: finding.level != "fail")
-    reasons = [_finding(finding) for finding in ordered]
-    reasons += [f"<li>{escaped(flag.message)}</li>" for flag in readout.flags]
-    reasons += _blank_ends(readout)
+    reasons = [_finding(readout, finding) for finding in findings_of(readout)]
+    reasons += [f"<li>{escaped(words)}</li>" for words in other_reasons(readout)]
     listed = f"<ul>{''.join(reasons)}</ul>" if reasons else ""
     return (
-        f'<section class="verdict {level}" id="verdict"><strong>{WORDS[level]}</strong>: {_MEANING[level]}.{listed}'
+        f'<section class="verdict {level}" id="verdict"><strong>{WORDS[level]}</strong>: {MEANING[level]}.{listed}'
         f"{_not_checked(readout.verdict)}</section>"
     )
 
 
-def _blank_ends(readout: Readout) -> list[str]:
-    """Return a line where the ejection fraction is missing: the first thing that is looked for."""
+def findings_of(readout: Readout) -> list[Finding]:
+    """Return what the checks found, the gravest first."""
+    findings = () if readout.verdict is None else readout.verdict.findings
+    return sorted(findings, key=lambda finding: finding.level != "fail")
+
+
+def other_reasons(readout: Readout) -> list[str]:
+    """Return the read-out's own flags, and that the ejection fraction is missing: the first thing that is looked for."""
     ef = readout.quantities.get("lv_ef_percent")
-    if ef is None or ef.value is not None:
-        return []
-    return [f"<li>There is no ejection fraction: {escaped(ef.reason)}.</li>"]
+    blank = [] if ef is None or ef.value is not None else [f"There is no ejection fraction: {ef.reason}."]
+    return [*(flag.message for flag in readout.flags), *blank]
 
 
-def _finding(finding: Finding) -> str:
+def place_of(readout: Readout, finding: Finding) -> str:
+    """Return in words the frame and slices of which a finding speaks; empty where it speaks of all."""
     places = [] if finding.frame is None else [f"frame {finding.frame}"]
     if finding.slices:
-        places.append(f"slice{'s' if len(finding.slices) > 1 else ''} {', '.join(str(z + 1) for z in finding.slices)}")
-    button = ""
-    if places:
+        numbers = sorted(readout.slice_number(z) for z in finding.slices)
+        places.append(f"slice{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}")
+    return ", ".join(places)
+
+
+def _finding(readout: Readout, finding: Finding) -> str:
+    place, button = place_of(readout, finding), ""
+    if place:
         frame = "" if finding.frame is None else str(finding.frame)
         first = str(finding.slices[0]) if finding.slices else ""
-        button = f' <button type="button" class="jump" data-frame="{frame}" data-slice="{first}">{", ".join(places)}</button>'
+        button = f' <button type="button" class="jump" data-frame="{frame}" data-slice="{first}">{place}</button>'
     return f"<li><b>{WORDS[finding.level]}</b>: {escaped(finding.message)}{button}</li>"
 
 

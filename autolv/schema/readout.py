@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from autolv.core.geometry import slice_number
 from autolv.schema.quality import Verdict
 from autolv.schema.record import NanFloat, Record
 
@@ -129,6 +130,7 @@ class Readout(Record):
 
     ``quantities`` go by name with the unit in it (``readout.dictionary`` explains each); ``regional_reason`` says why there
     are no segments. ``sources`` are the label maps' file names, ``model`` is what made them, where that is known.
+    ``slice_count`` is how many slices the stack has; ``slices_reversed``: the files count them from the array's other end.
     """
 
     version: Literal[1] = 1
@@ -149,6 +151,12 @@ class Readout(Record):
     flags: tuple[Flag, ...] = ()
     model: str = ""
     verdict: Verdict | None = None
+    slice_count: int = 0
+    slices_reversed: bool = False
+
+    def slice_number(self, index: int) -> int:
+        """Return the number in its file, from 1, of the slice at place ``index`` (0-based) of the array."""
+        return slice_number(index, self.slice_count, backwards=self.slices_reversed)
 
 
 class ReadoutStatus(Record):

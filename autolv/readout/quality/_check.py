@@ -95,7 +95,7 @@ def by_slice(
                 value, plane = (min if check.below else max)(beyond, key=lambda one: one[0])
                 slices = sorted(other.index for _, other in beyond)
                 others = [index for index in slices if index != plane.index]
-                message = f"{words(value, plane)} in {at(heart, frame.number, plane.index)}{_also(others)}"
+                message = f"{words(value, plane)} in {at(heart, frame.number, plane.index)}{_also(heart, others)}"
                 found.append(check.finding(message, value=value, frame=frame.number, slices=slices))
         return found
 
@@ -104,7 +104,7 @@ def by_slice(
 
 def place(heart: Heart, index: int) -> str:
     """Return in words which slice it is."""
-    return f"slice {index + 1} of {heart.slices} (from the first in the file)"
+    return f"slice {heart.slice_number(index)} of {heart.slices} (from the first in the file)"
 
 
 def at(heart: Heart, frame: int, index: int) -> str:
@@ -118,9 +118,9 @@ def in_frame(heart: Heart, frame: int) -> str:
     return f" in frame {frame}" if len(heart.frames) > 1 else ""
 
 
-def _also(others: Sequence[int]) -> str:
+def _also(heart: Heart, others: Sequence[int]) -> str:
     if not others:
         return ""
-    numbers = [str(index + 1) for index in others]
+    numbers = [str(number) for number in sorted(heart.slice_number(index) for index in others)]
     joined = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
     return f", and less so in {'slice' if len(numbers) == 1 else 'slices'} {joined}"

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from autolv.core.geometry import Geometry
+from autolv.core.geometry import Geometry, slice_number
 from autolv.readout.axis import base_is_first
 from autolv.readout.masks import Floats, Mask, Masks, centre_of, masks_of
 from autolv.readout.quality._limits import Limits
@@ -175,6 +175,10 @@ class Heart:
     def slices(self) -> int:
         """How many slices the stack has."""
         return self.geometry.shape[0]
+
+    def slice_number(self, index: int) -> int:
+        """Return the number of a slice in the file, from 1."""
+        return slice_number(index, self.slices, backwards=self.geometry.slices_reversed)
 
     @cached_property
     def ed(self) -> Frame:

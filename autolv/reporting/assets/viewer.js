@@ -16,6 +16,7 @@
     return image;
   });
   const paths = new Map();
+  const turn = (slice) => data.reversed ? data.slices - 1 - slice : slice; // array to file, and back
 
   function pathOf(frame, slice, structure) {
     const key = (frame * data.slices + slice) * 8 + structure;
@@ -65,9 +66,9 @@
     const number = data.frames[state.frame];
     const phase = number === data.ed ? ", end-diastole" : number === data.es ? ", end-systole" : "";
     element("frame-text").textContent = `Frame ${number}${data.total > 1 ? ` of ${data.total}` : ""}${phase}`;
-    element("slice-text").textContent = `Slice ${state.slice + 1} of ${data.slices}`;
+    element("slice-text").textContent = `Slice ${turn(state.slice) + 1} of ${data.slices}`;
     frameSlider.value = state.frame;
-    sliceSlider.value = state.slice;
+    sliceSlider.value = turn(state.slice);
     const cursor = element("cursor");
     if (cursor) {
       const x = Number(cursor.dataset.left) + (state.frame / data.frames.length) * Number(cursor.dataset.width);
@@ -84,6 +85,10 @@
     draw();
   }
 
+  function step(by) {
+    go(state.frame, turn(turn(state.slice) + by));
+  }
+
   function toggle() {
     if (state.timer) {
       clearInterval(state.timer);
@@ -96,28 +101,29 @@
   }
 
   const small = [];
-  for (let slice = 0; slice < data.slices; slice++) {
+  for (let place = 0; place < data.slices; place++) {
+    const slice = turn(place);
     const one = document.createElement("canvas");
     one.width = 120;
     one.height = Math.round(120 * data.aspect);
-    one.setAttribute("aria-label", `slice ${slice + 1}`);
+    one.setAttribute("aria-label", `slice ${place + 1}`);
     one.addEventListener("click", () => go(state.frame, slice));
     strip.append(one);
-    small.push(one);
+    small[slice] = one;
   }
   canvas.width = 640;
   canvas.height = Math.round(640 * data.aspect);
   frameSlider.max = data.frames.length - 1;
   sliceSlider.max = data.slices - 1;
   frameSlider.addEventListener("input", () => go(Number(frameSlider.value), state.slice));
-  sliceSlider.addEventListener("input", () => go(state.frame, Number(sliceSlider.value)));
+  sliceSlider.addEventListener("input", () => go(state.frame, turn(Number(sliceSlider.value))));
   outlines.addEventListener("change", draw);
   play.addEventListener("click", toggle);
   canvas.addEventListener("click", () => viewer.focus());
   viewer.addEventListener("keydown", (event) => {
     const moves = {
       ArrowLeft: () => go(state.frame - 1, state.slice), ArrowRight: () => go(state.frame + 1, state.slice),
-      ArrowUp: () => go(state.frame, state.slice - 1), ArrowDown: () => go(state.frame, state.slice + 1),
+      ArrowUp: () => step(-1), ArrowDown: () => step(1),
       " ": toggle, c: () => { outlines.checked = !outlines.checked; draw(); },
     };
     if (moves[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey) {

@@ -85,11 +85,12 @@ CASES = {
     ),
     "report": (
         "-i IN -o OUT -d D --labels LV=3 --images IM --basal-rule valve_plane --valve-planes T.csv --papillary-rule in_mass "
-        "--density 1.04 --bsa haycock --ed 2 --es 9 --overwrite --workers 1 --root ROOT",
+        "--density 1.04 --bsa haycock --ed 2 --es 9 --reference REF --pdf --png --overwrite --workers 1 --root ROOT",
         {
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "root": Path("ROOT"), "labels": {"LV": 3},
             "images": Path("IM"), "basal_rule": "valve_plane", "papillary_rule": "in_mass", "valve_planes": Path("T.csv"),
             "density_g_per_ml": 1.04, "bsa_formula": "haycock", "ed_frame": 2, "es_frame": 9, "overwrite": True, "workers": 1,
+            "reference": Path("REF"), "pdf": True, "png": True,
         },
     ),
     "demo": (

@@ -99,6 +99,63 @@ def test_a_page_asks_for_nothing_and_is_the_same_every_time(cine: Path, tmp_path
         assert "http:" not in text and "https:" not in text and "@import" not in text
 
 
+def test_pdf_and_png_come_beside_the_page_and_go_with_it(cine: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given = ["-i", str(cine / "labels"), "--images", str(cine / "images"), "-o", str(out), *FLAGS]
+    assert main([*given, "--pdf", "--png"]) == 0
+    assert (out / "heart.pdf").read_bytes().startswith(b"%PDF-")
+    assert (out / "heart.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*given, "--pdf"]) == 2  # it is there already
+    assert main([*given, "--pdf", "--overwrite"]) == 0
+    assert (out / "heart.pdf").exists() and not (
+        out / "heart.png"
+    ).exists()  # an older report's picture is not this one's
+
+
+def test_the_cohort_shows_how_far_it_agrees_with_a_reference(frames: Path, tmp_path: Path) -> None:
+    """The read label map of one patient lacks a slab of the cavity; the reference of another is missing."""
+    reference, out = tmp_path / "reference", tmp_path / "out"
+    shutil.copytree(frames, reference)
+    (reference / "sub-03_ED.nii.gz").unlink()
+    predicted = tmp_path / "predicted"
+    shutil.copytree(frames, predicted)
+    path = predicted / "patient001_frame01.nii.gz"
+    file = nib.load(path)
+    array = np.asarray(file.dataobj).copy()
+    slab = array[..., 2] == CODES["lv_cavity"]
+    array[..., 2][slab] = 0
+    nib.save(nib.Nifti1Image(array, file.affine, file.header), path)
+    lost_ml = slab.sum() * 12.0 * 2.6 * 2.6 / 1000
+    report(predicted, out, labels=CODES, reference=reference, workers=0)
+    page = (out / "index.html").read_text()
+    assert "2 of 3 cases have a reference" in page and page.count('class="drawing agreement"') == 4
+    assert f"patient001: {-lost_ml:+.1f} ml at" in page
+    assert (
+        f"bias {-lost_ml / 2:+.1f} ml, limits {(-1 - 1.96 * np.sqrt(2)) * lost_ml / 2:+.1f} to" in page
+    )  # SD: loss / sqrt 2
+    rows = {row["case"]: row for row in csv.DictReader((out / "reference.csv").read_text().splitlines())}
+    mine = {row["case"]: row for row in csv.DictReader((out / "readout.csv").read_text().splitlines())}
+    assert set(rows) == {"patient001", "p2"}
+    difference = float(mine["patient001"]["lv_edv_ml"]) - float(rows["patient001"]["lv_edv_ml"])
+    assert difference == pytest.approx(-lost_ml, abs=1e-3)
+    report(predicted, out, labels=CODES, workers=0, overwrite=True)
+    assert not (out / "reference.csv").exists() and "Agreement with" not in (out / "index.html").read_text()
+
+
+def test_a_reference_of_other_names_or_grid_is_told(frames: Path, cine: Path, tmp_path: Path, caplog: Any) -> None:
+    with pytest.raises(DataError, match="no reference in"):
+        report(frames, tmp_path / "out", labels=CODES, reference=cine / "labels", workers=0)
+    reference = tmp_path / "reference"
+    small = Geometry.from_spacing((12.0, 2.6, 2.6), (6, 20, 20))
+    reference.mkdir()
+    write_frame(reference, "sub-03_ED.nii.gz", np.zeros((6, 20, 20), np.uint8), small)
+    for name in ("p2_ED.nii.gz", "p2_ES.nii.gz", "patient001_frame01.nii.gz"):  # of patient001 one frame alone
+        shutil.copy(frames / name, reference)
+    report(frames, tmp_path / "out", labels=CODES, reference=reference, workers=0)
+    assert "1 of 3 cases have a reference" in (tmp_path / "out" / "index.html").read_text()
+    assert "sub-03: its reference is left out: sub-03_ED.nii.gz has shape (6, 20, 20)" in caplog.text
+
+
 def test_frames_go_together_by_their_names(frames: Path, tmp_path: Path) -> None:
     readouts = {one.case: one for one in report(frames, tmp_path / "out", labels=CODES, workers=0)}
     assert set(readouts) == {"patient001", "p2", "sub-03"}
@@ -142,6 +199,13 @@ def test_a_dataset_gives_phases_facts_and_images(tiny_phantoms: Path, tmp_path: 
     assert "No images were given" not in (tmp_path / "out" / "patient001.html").read_text(encoding="utf-8")
     # the same without -d: the dataset is found beside the label maps
     assert report(raw / "labelsTr", tmp_path / "again", workers=0) == readouts
+    # label maps are no references of themselves; copies of them agree wholly with those of the dataset
+    assert "Agreement with" not in (tmp_path / "out" / "index.html").read_text()
+    shutil.copytree(raw / "labelsTr", tmp_path / "copies")
+    report(tmp_path / "copies", tmp_path / "compared", dataset="D", root=tmp_path, workers=0)
+    page = (tmp_path / "compared" / "index.html").read_text()
+    assert "4 of 4 cases have a reference" in page and "bias 0.0 ml, limits 0.0 to 0.0 ml" in page
+    assert "8 of the label maps are of training cases of D" in page
 
 
 def test_the_codes_and_the_model_come_from_the_prediction(cine: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 
@@ -11,13 +12,16 @@ from PIL import Image
 
 from autolv.core.geometry import Geometry
 from autolv.core.labels import STRUCTURES
+from autolv.evaluation.agreement import agreement
 from autolv.readout.compose import Facts, read_out
 from autolv.reporting._drawing import scale_colour, ticks
+from autolv.reporting.bland_altman import Comparison, bland_altman_svg
 from autolv.reporting.bullseye import bullseye_svg
 from autolv.reporting.case_page import case_page, viewer_data
 from autolv.reporting.cohort_page import CohortRow, cohort_page, histogram_svg, thumbnail
 from autolv.reporting.long_axis import long_axis_svg
 from autolv.reporting.methods import methods_text
+from autolv.reporting.montage import montage_svg
 from autolv.reporting.quantity_table import quantity_table
 from autolv.reporting.readout_sheet import readout_csv
 from autolv.reporting.sprites import STEPS, Pictures, chain, path_of, sheets_of, turned, view_of
@@ -205,12 +209,32 @@ def test_flagged_slices_are_framed_and_the_viewer_begins_at_end_diastole() -> No
     assert (data["frames"], data["total"], data["start"]) == ([1, 5], 0, {"frame": 0, "slice": 2})
 
 
+def test_every_slice_has_the_number_that_it_has_in_a_file_that_counts_from_the_other_end() -> None:
+    """Four slices, the file's first is the array's last: places 0, 1, 2 are its slices 4, 3, 2."""
+    turned_about = Geometry.from_affine(np.diag([2.0, 2.0, -10.0, 1.0]), (40, 40, 4))
+    found = read_out({1: labels(), 5: labels(10)}, STRUCTURES, turned_about, Facts(case="a", patient="p"))
+    found = found.model_copy(update={"verdict": verdict()})
+    shown = dataclasses.replace(pictures(), slices_reversed=True)
+    assert shown.in_file_order() == [3, 2, 1, 0] and pictures().in_file_order() == [0, 1, 2, 3]
+    page = case_page(found, shown, "1")
+    assert 'data-frame="5" data-slice="2">frame 5, slice 2</button>' in page
+    assert 'data-frame="1" data-slice="0">frame 1, slices 3, 4</button>' in page
+    drawing = montage_svg(shown, view_of(shown), 1, "t", {0})
+    assert re.findall(r'class="on-image"[^>]*>(\d)<', drawing) == ["1", "2", "3", "4"]
+    assert drawing.index('class="flagged"') > drawing.index(">3</text>")  # place 0 is slice 4
+    assert re.findall(r"<tr><td>ED</td><td>(\d)</td><td>(\w+|–)", page)[0] == ("4", found.slices[0].level)
+    assert viewer_data(found, shown, view_of(shown))["reversed"] is True
+    cut = long_axis_svg(shown, 1, 0.0, "t", base_first=True)
+    assert re.findall(r'class="tiny"[^>]*>(\d)<', cut) == ["4", "3", "2", "1"]
+
+
 def test_the_methods_name_every_rule() -> None:
     words = methods_text(readout(model="2d_unet"), "1.2.3")
     for part in ("2d_unet", "autolv 1.2.3", "2.00 x 2.00 mm", "10.0 mm apart", "counted as segmented", "1.05 g/ml",
                  "largest cavity of 2 frames"):  # fmt: skip
         assert part in words
     assert "indexed" not in words and "harmonics" not in words
+    assert words.count("No normal ranges are given") == 1
 
 
 def test_the_cohort_begins_with_the_worst_and_names_what_failed() -> None:
@@ -223,6 +247,27 @@ def test_the_cohort_begins_with_the_worst_and_names_what_failed() -> None:
     assert re.findall(r'<td data-key="([a-z])">', page) == ["c", "b", "a", "d"]
     assert "<b>&lt;e&gt;</b>: it is bad." in page and "1 fail, 1 quality not judged, 2 pass" in page
     assert "<svg" not in cohort_page(rows[:2], [], "1")  # two values make no histogram
+
+
+def test_a_bland_altman_drawing_has_its_pairs_at_mean_and_difference() -> None:
+    """Differences 2, -4, 2: bias 0, SD sqrt(12) = 3.46, limits 6.79 on either side; the means rise from left to right."""
+    read, reference = (102.0, 116.0, 142.0), (100.0, 120.0, 140.0)
+    found = agreement(read, reference)
+    drawing = bland_altman_svg(
+        Comparison(name="lv_edv_ml", cases=("a", "<b>", "c"), read=read, reference=reference, agreement=found)
+    )
+    assert "LV end-diastolic volume, 3 cases" in drawing and "<b>" not in drawing
+    assert "bias 0.0 ml, limits -6.8 to +6.8 ml" in drawing and f"r {found.r:.3f}" in drawing
+    places = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawing)]
+    assert places[0][0] < places[1][0] < places[2][0] and places[0][1] == places[2][1] < places[1][1]
+    ((bias, low),) = re.findall(r'y1="([\d.]+)" x2="[\d.]+" y2="([\d.]+)" class="bias"', drawing)
+    assert bias == low
+    up, down = (float(bias) - places[0][1], places[1][1] - float(bias))
+    assert down == pytest.approx(2 * up, abs=0.03)
+    alone = Comparison(
+        name="lv_ef_percent", cases=("a",), read=(50.0,), reference=(48.0,), agreement=agreement([50.0], [48.0])
+    )
+    assert "1 case<" in bland_altman_svg(alone) and "limits" not in bland_altman_svg(alone)
 
 
 def test_a_cell_is_no_formula() -> None:

@@ -50,6 +50,21 @@ def test_findings_are_told_by_frame_and_slice() -> None:
     assert verdict.of_frame(1) == verdict.of_slice(2, 4) == ()
 
 
+def test_a_slice_has_the_number_that_it_has_in_the_file() -> None:
+    """The z axis runs downwards in the file: place 3 of the array of ten is the file's seventh, place 5 its fifth."""
+    dz, dy, dx = SPACING_MM
+    turned = Geometry.from_affine(np.diag([dx, dy, -dz, 1.0]), (96, 96, 10))
+    assert turned.slices_reversed and not GEOMETRY.slices_reversed
+    labels = healthy()
+    for z in (3, 5):
+        labels[z][block((-3.0, 3.0 + z), (-3.0, 3.0))] = 0
+    in_file = turned.to_file(labels)  # (x, y, z)
+    assert (in_file[..., 6] == CAVITY).sum() == (labels[3] == CAVITY).sum() != (in_file[..., 3] == CAVITY).sum()
+    (found,) = (f for f in judge({1: labels}, STRUCTURES, turned).findings if f.check == "lv_holes")
+    assert found.slices == (3, 5)
+    assert found.message.endswith(" in slice 5 of 10 (from the first in the file), and less so in slice 7.")
+
+
 def test_what_holds_of_all_frames_belongs_to_each() -> None:
     whole = Finding(check="ef_low", level="review", message="x")
     assert Verdict(level="review", findings=(whole,)).of_frame(3) == (whole,)
