@@ -24,6 +24,7 @@ LEVEL = 0.9
 _QUANTITIES = (EDV, ESV, EF)
 _DICE = (0.1, 0.995)  # true Dice is taken within these: one that is lost wholly must not outweigh the others
 _PARTS = 5
+_FEWEST_FOR_FIT = 5  # patients of a part's regression, where few are left
 _TEMPERATURES = (0.2, 5.0)
 _HALVINGS = 30
 _ROUNDS = 200  # of coordinate descent; six signals settle in a few dozens
@@ -39,8 +40,17 @@ class Seen:
     metrics: CaseMetrics
 
 
-def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """Return the temperature at which ``truth`` (voxels,) is most likely, and the mean NLL without and with it.
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """A temperature with the mean negative log-likelihood per voxel without and with it; by default none was fitted."""
+
+    value: float = 1.0
+    nll_before: float = math.nan
+    nll: float = math.nan
+
+
+def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> Temperature:
+    """Return the temperature at which ``truth`` (voxels,) is most likely.
 
     ``probabilities`` are (classes, voxels). The NLL is convex in 1 / temperature, so the sign of its slope leads to the
     minimum; the search ends at temperatures of 0.2 and 5.
@@ -50,7 +60,9 @@ def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]
 
     def nll(inverse: float) -> float:
         shares = with_temperature(probabilities, 1 / inverse)
-        return -float(np.log(np.maximum(shares[truth, np.arange(truth.size)], np.float32(1e-30))).mean(dtype=np.float64))
+        return -float(
+            np.log(np.maximum(shares[truth, np.arange(truth.size)], np.float32(1e-30))).mean(dtype=np.float64)
+        )
 
     low, high = 1 / _TEMPERATURES[1], 1 / _TEMPERATURES[0]
     for _ in range(_HALVINGS):
@@ -59,11 +71,11 @@ def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]
         slope = float(((shares * logs).sum(axis=0) - given).mean(dtype=np.float64))
         low, high = (middle, high) if slope < 0 else (low, middle)
     inverse = math.sqrt(low * high)
-    return 1 / inverse, nll(1.0), nll(inverse)
+    return Temperature(1 / inverse, nll(1.0), nll(inverse))
 
 
 def fit_quality(
-    seen: Sequence[Seen], parts: Sequence[Mask], structures: Sequence[str], temperature: tuple[float, float, float]
+    seen: Sequence[Seen], parts: Sequence[Mask], structures: Sequence[str], temperature: Temperature
 ) -> PredictedQuality | str:
     """Return what the frames ``seen`` teach, or why nothing is learnt: too few patients.
 
@@ -76,11 +88,12 @@ def fit_quality(
     data = _Data(seen, structures)
     everyone = np.ones(len(seen), dtype=bool)
     crosswise = data.crosswise(everyone, parts)
-    dice = {name: _scored(data, name, one, crosswise) for name, one in data.fit(everyone).items()}
+    fitted = {name: one for name, one in data.fit(everyone).items() if one.patients >= FEWEST_PATIENTS}
+    dice = {name: _scored(data, name, one, crosswise) for name, one in fitted.items()}
     if not dice:
         return f"no structure is there in the predictions of {FEWEST_PATIENTS} patients"
     return PredictedQuality(
-        signals=SIGNALS, temperature=temperature[0], nll_before=temperature[1], nll=temperature[2], dice=dice,
+        signals=SIGNALS, temperature=temperature.value, nll_before=temperature.nll_before, nll=temperature.nll, dice=dice,
         level=LEVEL, intervals=_intervals(data, crosswise, parts), cases=len(seen), patients=len(patients),
     )  # fmt: skip
 
@@ -147,14 +160,16 @@ class _Data:
         """Return the regressions of the ``chosen`` frames, without scores."""
         found = {}
         for column, name in enumerate(self.structures):
-            rows = np.flatnonzero(chosen & ~np.isnan(self.dice[:, column]))
-            if np.unique(self.patients[rows]).size < FEWEST_PATIENTS // 2:
+            rows = np.flatnonzero(chosen & ~np.isnan(self.dice[:, column])).tolist()
+            if np.unique(self.patients[rows]).size < _FEWEST_FOR_FIT:
                 continue
             x = np.array([self.seen[row].signals[name] for row in rows])
             kept = np.clip(self.dice[rows, column], *_DICE)
             centre, scale = x.mean(axis=0), x.std(axis=0)
             scale[scale < 1e-9] = 1.0  # a signal that is always the same tells nothing
-            weights, intercept = ridge((x - centre) / scale, np.log((1 - kept) / kept), [s not in DOUBTS for s in SIGNALS])
+            weights, intercept = ridge(
+                (x - centre) / scale, np.log((1 - kept) / kept), [s not in DOUBTS for s in SIGNALS]
+            )
             found[name] = DiceRegression(
                 centre=tuple(centre.tolist()), scale=tuple(scale.tolist()), weights=tuple(weights.tolist()),
                 intercept=intercept, frames=len(rows), patients=int(np.unique(self.patients[rows]).size),
@@ -169,7 +184,7 @@ class _Data:
             cases=0, patients=0,
         )  # fmt: skip
         table = np.full(self.dice.shape, np.nan)
-        for row in np.flatnonzero(at):
+        for row in np.flatnonzero(at).tolist():
             found = expected_dice(model, self.seen[row].signals)
             table[row] = [found.get(name, math.nan) for name in self.structures]
         return table
@@ -228,7 +243,7 @@ def _intervals(data: _Data, crosswise: Table, parts: Sequence[Mask]) -> dict[str
         ratios = calibration[0][~own] / calibration[1][~own]
         for column in range(len(_QUANTITIES)):
             bound = conformal_factor(ratios[:, column]) * spreads[own, column]
-            inside[own, column] = np.where(np.isnan(bound), np.nan, errors[own, column] <= bound)
+            inside[own, column] = np.where(np.isfinite(bound), errors[own, column] <= bound, np.nan)
     found = {}
     for column, name in enumerate(_QUANTITIES):
         ratios = errors[:, column] / spreads[:, column]

@@ -12,6 +12,7 @@ from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
+from autolv.pipeline.learn_quality import learn_quality
 from autolv.pipeline.scoring import Scorer
 from autolv.pipeline.versions import versions
 from autolv.planning.cost import flops_per_mm3
@@ -65,6 +66,10 @@ def find_best_config(
         scorer.shared(cases),
     )
     members = [fold for name in chosen for fold in trained[name]]
+    evaluation = scorer.evaluation(chosen, cases, steps.steps)
+    quality = learn_quality(
+        scorer, chosen, cases, steps.steps, evaluation, record.schema_.structures, workers=thread_count(workers)
+    )
     best = BestConfig(
         dataset=dataset,
         run=run,
@@ -88,12 +93,14 @@ def find_best_config(
         fingerprint_hash=plan.fingerprint_hash,
         licence_note=LICENCE_NOTE,
         versions=versions(),
+        quality=None if isinstance(quality, str) else quality,
+        quality_reason=quality if isinstance(quality, str) else "",
     )
     target = workspace.model(dataset, run)
     write_model(target, best, [fold.weights for fold in members])
     table = candidates_table(best)
     write_text(target / "candidates.txt", table + "\n")
-    write_record(scorer.evaluation(chosen, cases, steps.steps), target / "cross_validation.json")
+    write_record(evaluation, target / "cross_validation.json")
     for trial in steps.trials:
         _log.info("post-processing %s %s: %s (%+.5f)%s", trial.step.name, trial.step.structure,
                   "kept" if trial.kept else "left out", trial.gain, f", {trial.reason}" if not trial.kept else "")  # fmt: skip

@@ -48,7 +48,7 @@ def signals_of(
         return {}
     inside = labels[box_slices(box)]
     where = np.nonzero((probabilities[0] < 1 - _LEAST_FOREGROUND) | (inside != 0))
-    likely = with_temperature(probabilities[(slice(None), *where)], temperature)  # (classes, voxels)
+    likely = with_temperature(probabilities[:, *where], temperature)  # (classes, voxels)
     at = inside[where]
     reviews, fails = _findings(labels, structures, spacing_mm)
     found = {}
@@ -83,7 +83,7 @@ def soft_dice(
 
 
 def expected_dice(quality: PredictedQuality, signals: Signals) -> dict[str, float]:
-    """Return the Dice that ``quality`` expects of each structure with ``signals``; beyond what it has seen it goes on flatly."""
+    """Return the Dice that ``quality`` expects of each structure with ``signals``, which end 4 SD beyond what it has seen."""
     found = {}
     for name, values in signals.items():
         if name in quality.dice:
@@ -136,7 +136,9 @@ def _or_nan(value: float | None) -> float:
 
 def _findings(labels: NDArray[np.uint8], structures: Sequence[str], spacing_mm: Spacing) -> tuple[int, int]:
     """Return how many findings to review and to fail the verdict has on this frame alone."""
-    from autolv.readout.quality import judge  # here, since it takes a while to import and choosing a model may need none
+    from autolv.readout.quality import (
+        judge,
+    )  # here, since it takes a while to import and choosing a model may need none
 
     if LV_CAVITY not in structures:
         return 0, 0

@@ -6,7 +6,7 @@ from autolv.schema.record import NanFloat, Record
 
 
 class DiceRegression(Record):
-    """Expected Dice of one structure: 1 / (1 + exp(``intercept`` + the sum of ``weights`` x (signal - ``centre``) / ``scale``)).
+    """Expected Dice of a structure: 1 / (1 + exp(``intercept`` + the sum of ``weights`` x (signal - ``centre``) / ``scale``)).
 
     The tuples go with ``PredictedQuality.signals``. ``spearman`` and ``mean_absolute_error`` compare expected and true Dice
     over ``frames`` of ``patients``, each expected by a regression that was fitted on other patients.
@@ -45,8 +45,8 @@ class PredictedQuality(Record):
 
     signals: tuple[str, ...]
     temperature: float
-    nll_before: float
-    nll: float
+    nll_before: NanFloat
+    nll: NanFloat
     dice: dict[str, DiceRegression]
     level: float
     intervals: dict[str, IntervalFactor]
