@@ -61,9 +61,10 @@ def _learn(
     ]  # else a structure's voxels pass for background
     few = whole[:: -(-len(whole) // _MOST_CASES) or 1]
     taken = run_each(voxels, few, name=_name, label="calibrate", workers=workers)
-    temperature = (
-        fit_temperature(*(np.concatenate(arrays, axis=-1) for arrays in zip(*taken))) if taken else Temperature()
-    )
+    temperature = Temperature()
+    if taken:
+        shares = np.concatenate([one for one, _ in taken], axis=1)
+        temperature = fit_temperature(shares, np.concatenate([truth for _, truth in taken]))
     metrics = {one.case: one for one in evaluation.cases}
 
     def seen(case: Case) -> Seen:

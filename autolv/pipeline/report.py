@@ -18,6 +18,7 @@ from autolv.imageio.volumes import read_image, read_labels
 from autolv.parallel import run_each
 from autolv.pipeline.context import thread_count
 from autolv.pipeline.report_inputs import LabelFile, Source, Subject, check_report_folder, find_source
+from autolv.pipeline.report_quality import FrameDice, frame_dice, with_expectation
 from autolv.pipeline.valve_planes import Planes, planes_in_array, read_planes
 from autolv.pipeline.versions import versions
 from autolv.readout.compose import Facts, Rules, read_out
@@ -59,6 +60,7 @@ class _Stack:
     ed_frame: int | None
     es_frame: int | None
     counted_by_files: bool
+    expected_dice: FrameDice
 
 
 def report(
@@ -197,8 +199,9 @@ def _read_out(subject: Subject, source: Source, stack: _Stack, choices: _Choices
     verdict = judge(
         stack.labels, source.schema.structures, stack.geometry, readout=readout, limits=source.limits,
         images={number: np.asarray(image, dtype=np.float32) for number, image in stack.images.items()} or None,
-        whole_cycle=stack.whole_cycle,
+        whole_cycle=stack.whole_cycle, expected_dice=stack.expected_dice or None,
     )  # fmt: skip
+    readout = with_expectation(readout, subject.files, stack.expected_dice)
     changes: dict[str, object] = {"model": source.model, "verdict": verdict}
     if stack.counted_by_files:
         rule = f"{readout.method.phases_rule}; frames numbered in the order of their files"
@@ -218,6 +221,7 @@ def _read(subject: Subject, schema: LabelSchema, choices: _Choices) -> _Stack:
             labels=frames, images={} if image is None else dict(enumerate(image, start=1)), geometry=first.geometry,
             frame_time_ms=first.frame_time_ms, whole_cycle=True, ed_frame=choices.ed_frame, es_frame=choices.es_frame,
             counted_by_files=False,
+            expected_dice=frame_dice([file], [list(frames)], frames, schema.structures, first.geometry.voxel_ml),
         )  # fmt: skip
     numbers, known = _numbers(subject.files)
     frames, images = {}, {}
@@ -228,11 +232,15 @@ def _read(subject: Subject, schema: LabelSchema, choices: _Choices) -> _Stack:
         image = _image(file, first.geometry, 1)
         if image is not None:
             images[number] = image[0]
+    expected = frame_dice(
+        subject.files, [[number] for number in numbers], frames, schema.structures, first.geometry.voxel_ml
+    )
     whole = known and sorted(frames) == list(range(1, len(frames) + 1)) and len(frames) >= FEWEST_FRAMES
     return _Stack(
         labels=frames, images=images, geometry=first.geometry, frame_time_ms=None, whole_cycle=whole,
         ed_frame=choices.ed_frame or _phase(subject.files, numbers, "ED"),
         es_frame=choices.es_frame or _phase(subject.files, numbers, "ES"), counted_by_files=not known,
+        expected_dice=expected,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autolv.core.errors import AutolvError, DataError, SchemaError, WorkspaceError
@@ -20,7 +20,7 @@ from autolv.readout.quality import Limits
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.record import read_record
-from autolv.schema.results import PredictionSummary
+from autolv.schema.results import PredictionStatus, PredictionSummary
 
 _log = logging.getLogger(__name__)
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -28,12 +28,16 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelFile:
-    """One label map: a frame, or a cine of ``frames``; ``case`` holds what is known of it."""
+    """One label map: a frame, or a cine of ``frames``; ``case`` holds what is known of it.
+
+    ``status`` is what its prediction told of it, where it was predicted.
+    """
 
     path: Path
     case: Case
     frames: int
     image: Path | None
+    status: PredictionStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,11 @@ def find_source(
     schema = _schema(labels, summary, record)
     _log.info("labels: %s", ", ".join(f"{name} = {code}" for name, code in schema.codes.items()))
     pictures = _images(images, inputs)
-    files = [_label_file(item, raw, record, pictures) for item in inputs]
+    told = {} if summary is None else {status.output: status for status in summary.cases}
+    files = [
+        replace(_label_file(item, raw, record, pictures), status=told.get(item.path.relative_to(folder).as_posix()))
+        for item in inputs
+    ]
     limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
     return Source(schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits)
 

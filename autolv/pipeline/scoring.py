@@ -56,8 +56,8 @@ class _After:
 class Predicted:
     """What an ensemble predicted of a case.
 
-    ``probabilities`` (classes, z, y, x) lie in ``box``, outside which the background is certain; ``labels``, after some steps, and
-    ``reference``, both (z, y, x), are of the whole grid.
+    ``probabilities`` (classes, z, y, x) lie in ``box``, outside which the background is certain; ``labels``, after some steps,
+    and ``reference``, both (z, y, x), are of the whole grid.
     """
 
     probabilities: NDArray[np.float32]

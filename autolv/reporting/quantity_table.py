@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from autolv.readout.dictionary import DICTIONARY
 from autolv.readout.function import INDEXED
 from autolv.reporting._html import escaped
-from autolv.reporting._text import number
+from autolv.reporting._text import label_of, number
 from autolv.schema.readout import Quantity, Readout
 
 UNDEFINED = "–"
@@ -41,6 +41,14 @@ def value_text(name: str, quantity: Quantity) -> str:
     return UNDEFINED if quantity.value is None else number(quantity.value, DICTIONARY[name].digits)
 
 
+def interval_text(name: str, quantity: Quantity) -> str:
+    """Return a quantity's interval with its decimals, without its unit; empty where there is none."""
+    if quantity.interval is None:
+        return ""
+    low, high = (number(bound, DICTIONARY[name].digits) for bound in quantity.interval)
+    return f"({low} to {high})"
+
+
 def quantity_table(readout: Readout) -> str:
     """Return the table (HTML), its conventions lettered and listed below it."""
     conventions: dict[str, str] = {}
@@ -60,8 +68,23 @@ def quantity_table(readout: Readout) -> str:
     head = "".join(f'<th class="{kind}">{words}</th>' for kind, words in _HEAD)
     return (
         f'<table class="values"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        f'<ol class="conventions">{listed}</ol>'
+        f'<ol class="conventions">{listed}</ol>{_expectation(readout)}'
     )
+
+
+def _expectation(readout: Readout) -> str:
+    """Return a paragraph on the quality that the model expects, empty where it tells none."""
+    if not readout.expected_dice:
+        return ""
+    phases = [
+        f"{phase} " + ", ".join(f"{label_of(name)} {number(value, 2)}" for name, value in dice.items())
+        for phase, dice in readout.expected_dice.items()
+    ]
+    words = f"Dice that the model expects of its labels: {'; '.join(phases)}."
+    if any(quantity.interval is not None for quantity in readout.quantities.values()):
+        words += (f" In brackets: where {100 * (readout.interval_level or 0):.0f} % of the true values lie, by the model's errors on "
+                  "patients that it had not seen.")  # fmt: skip
+    return f'<p class="note" id="expected">{escaped(words)}</p>'
 
 
 def _row(readout: Readout, name: str, conventions: dict[str, str]) -> str:
@@ -92,7 +115,10 @@ def _row(readout: Readout, name: str, conventions: dict[str, str]) -> str:
 
 def _with_unit(name: str, quantity: Quantity) -> str:
     text = value_text(name, quantity)
-    return text if quantity.value is None else f"{text} {escaped(unit_text(quantity.unit))}"
+    if quantity.value is None:
+        return text
+    bounds = "" if quantity.interval is None else f'<span class="note"> {interval_text(name, quantity)}</span>'
+    return f"{text} {escaped(unit_text(quantity.unit))}{bounds}"
 
 
 def _letter(index: int) -> str:
