@@ -11,8 +11,8 @@ from autolv.core.errors import ModelError
 from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
-from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
 from autolv.pipeline.learn_quality import learn_quality
+from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
 from autolv.pipeline.scoring import Scorer
 from autolv.pipeline.versions import versions
 from autolv.planning.cost import flops_per_mm3

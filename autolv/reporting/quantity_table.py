@@ -82,8 +82,10 @@ def _expectation(readout: Readout) -> str:
     ]
     words = f"Dice that the model expects of its labels: {'; '.join(phases)}."
     if any(quantity.interval is not None for quantity in readout.quantities.values()):
-        words += (f" In brackets: where {100 * (readout.interval_level or 0):.0f} % of the true values lie, by the model's errors on "
-                  "patients that it had not seen.")  # fmt: skip
+        level = 100 * (readout.interval_level or 0)
+        words += (
+            f" In brackets: where {level:.0f} % of true values lie, by the model's errors on patients it had not seen."
+        )
     return f'<p class="note" id="expected">{escaped(words)}</p>'
 
 

@@ -22,7 +22,8 @@ def readout_csv(readouts: Sequence[Readout]) -> str:
             *("" if frame is None else str(frame) for frame in (one.ed_frame, one.es_frame)),
         ]  # fmt: skip
         rows.append([
-            *first, *(_cell(one, name) for name in names), *_bounds(one), " ".join(flag.check for flag in one.flags), "; ".join(blanks),
+            *first, *(_cell(one, name) for name in names), *_bounds(one),
+            " ".join(flag.check for flag in one.flags), "; ".join(blanks),
         ])  # fmt: skip
     return _csv(_columns(names), rows)
 

@@ -26,8 +26,9 @@ def judge(
     ``frames`` maps frames (from 1) to labels (z, y, x) with 0 and 1 + the position in ``structures``: end-diastole and
     end-systole, one frame, or all of a cine (``whole_cycle``). ``readout`` gives its volumes and which frames are ED and
     ES, else these are taken from the labels; ``limits`` what the model was trained on; ``images`` the frames'
-    images; ``expected_dice`` frame -> structure -> the Dice that the model expects of its labels. A check that lacks something it needs is among ``not_checked``. Raises ``ValueError`` without frames or LV cavity
-    among the structures, and for labels of another shape than ``geometry``'s.
+    images; ``expected_dice`` frame -> structure -> the Dice that the model expects of its labels. A check that lacks
+    something it needs is among ``not_checked``. Raises ``ValueError`` without frames or LV cavity among the structures, and
+    for labels of another shape than ``geometry``'s.
     """
     if not frames:
         raise ValueError("at least one frame is needed")

@@ -16,6 +16,7 @@ from autolv.schema.dataset import Case, CheckProblem, CheckReport, ConversionRep
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, Spread
 from autolv.schema.phantom import PhantomTruth
 from autolv.schema.plan import Compute, Configuration, Network, Plan, Preprocessing, Training
+from autolv.schema.predicted_quality import DiceRegression, ExpectedQuality, IntervalFactor, PredictedQuality
 from autolv.schema.prediction import PredictedCase, PredictionOptions
 from autolv.schema.preprocessed import Grid, PreprocessedCase
 from autolv.schema.quality import Finding, NotChecked, Verdict
@@ -166,7 +167,9 @@ def examples() -> Iterator[Record]:
     yield PredictionSummary(
         model="2d_unet",
         cases=(PredictionStatus(input="a.nii.gz", output="a.nii.gz", status="done", frames=2, seconds=1.5,
-                                volumes_ml={"lv_cavity": (120.0, 60.0)}),),
+                                volumes_ml={"lv_cavity": (120.0, 60.0)},
+                                expected=ExpectedQuality(dice={"lv_cavity": (0.93, NAN)}, level=0.9,
+                                                         factors={"lv_edv_ml": 1.2})),),
     )  # fmt: skip
     yield PredictedCase(
         autolv="0.1.0", model="2d_unet", model_hash="0", input_sha256="1", output_sha256="2",
