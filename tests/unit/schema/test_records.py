@@ -153,6 +153,12 @@ def examples() -> Iterator[Record]:
                               difference_to_best=0.0, difference_interval=(0.0, 0.0), separable=False),),
         chosen="2d_unet", reason="alone", score=0.9, score_with_postprocessing=0.91, cross_fitted_score=NAN,
         folds_available="2d_unet 1/5", fingerprint_hash="0", licence_note="", versions={},
+        quality=PredictedQuality(
+            signals=("soft_dice",), temperature=1.3, nll_before=NAN, nll=0.1, level=0.9, cases=40, patients=20,
+            dice={"lv_cavity": DiceRegression(centre=(0.0,), scale=(1.0,), weights=(0.5,), intercept=-2.0, frames=40,
+                                              patients=20, spearman=0.8, mean_absolute_error=0.02)},
+            intervals={"lv_ef_percent": IntervalFactor(factor=1.5, patients=20, coverage=0.9, median_half_width=4.0)},
+        ),
     )  # fmt: skip
     yield PhantomTruth(
         group="NOR", preset="default", frames=2, ed_frame=1, es_frame=2, rr_ms=900.0, systole_fraction=0.35,
