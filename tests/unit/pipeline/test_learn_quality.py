@@ -1,4 +1,4 @@
-"""From fold folders of validation predictions to what they teach: 22 small patients whose predictions err by as much as they doubt."""
+"""From fold folders of validation predictions to what they teach: 22 small patients who err by as much as they doubt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _map(radius: float) -> np.ndarray:
 
 
 def _predicted(truth: np.ndarray, doubt: float, rng: np.random.Generator) -> np.ndarray:
-    """Probabilities in which a voxel is given away with a chance that grows with ``doubt``, and none is surer than it leaves."""
+    """Probabilities in which a voxel is given away with the chance ``doubt``, and none is surer than that leaves."""
     moved = truth.copy()
     lost = (rng.random(SHAPE) < doubt) & (truth > 0)
     moved[lost] = rng.integers(0, 4, int(lost.sum()))
