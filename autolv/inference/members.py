@@ -74,20 +74,17 @@ def mean_of_members(
     finder = min(members, key=lambda member: member.dimensions)  # a 2D network looks at a few slices, a 3D one at all
     shared = _SharedFrame(frame, finder)
     cut = len(members) == 1 and not whole
-    seen = seen or _ignored
-    first, *others = members
-    part = _part(first, shared, locate=locate, cut=cut)
-    seen(0, part)
-    mean = RunningMean(*part, first.weight)
-    for number, member in enumerate(others, start=1):
-        part = _part(member, shared, locate=locate, cut=False)
-        seen(number, part)
-        mean.add(*part, member.weight)
+
+    def part_of(number: int) -> Part:  # no name holds a part on after it has gone into the mean
+        part = _part(members[number], shared, locate=locate, cut=cut)
+        if seen is not None:
+            seen(number, part)
+        return part
+
+    mean = RunningMean(*part_of(0), members[0].weight)
+    for number in range(1, len(members)):
+        mean.add(*part_of(number), members[number].weight)
     return mean
-
-
-def _ignored(number: int, part: Part) -> None:
-    """Take no notice of a member's part."""
 
 
 def _part(member: MemberNetwork, shared: _SharedFrame, *, locate: bool, cut: bool) -> Part:

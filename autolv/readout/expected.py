@@ -48,7 +48,7 @@ def signals_of(
         return {}
     inside = labels[box_slices(box)]
     where = np.nonzero((probabilities[0] < 1 - _LEAST_FOREGROUND) | (inside != 0))
-    likely = with_temperature(probabilities[:, *where], temperature)  # (classes, voxels)
+    likely = with_temperature(probabilities[:, where[0], where[1], where[2]], temperature)  # (classes, voxels)
     at = inside[where]
     reviews, fails = _findings(labels, structures, spacing_mm)
     found = {}

@@ -31,6 +31,7 @@ def _example(structure: str) -> Callable[[], Example]:
     return lambda: replace(_HEALTHY, expected_dice=expected)
 
 
+_SOURCE = "a choice of this project: a 2D U-Net's cross-validated means on ACDC are 0.93, 0.88 and 0.88"
 _HEALTHY = Example(frames={1: healthy(), 2: healthy(1.0)}, spacing_mm=SPACING_MM)
 for _name, _structure, _threshold, _words in (
     ("predicted_dice", LV_CAVITY, 0.80, "LV cavity"),
@@ -39,7 +40,7 @@ for _name, _structure, _threshold, _words in (
 ):
     add(Check(
         name=_name, level="review", threshold=_threshold, unit="", below=True, structure=_structure,
-        source="a choice of this project", needs=(_structure,), find=_find(_structure, _words),
+        source=_SOURCE, needs=(_structure,), find=_find(_structure, _words),
         meaning="By its shape and its probabilities the model takes its own segmentation for worse than usual.",
         example=_example(_structure),
     ))  # fmt: skip
