@@ -85,13 +85,19 @@ def find_source(
     schema = _schema(labels, summary, record)
     _log.info("labels: %s", ", ".join(f"{name} = {code}" for name, code in schema.codes.items()))
     pictures = _images(images, inputs)
-    told = {} if summary is None else {status.output: status for status in summary.cases}
+    told: dict[str | None, PredictionStatus] = (
+        {} if summary is None else {status.output: status for status in summary.cases if status.output}
+    )
     files = [
-        replace(_label_file(item, raw, record, pictures), status=told.get(item.path.relative_to(folder).as_posix()))
-        for item in inputs
+        replace(_label_file(item, raw, record, pictures), status=told.get(_below(item.path, folder))) for item in inputs
     ]
     limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
     return Source(schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits)
+
+
+def _below(path: Path, folder: Path) -> str | None:
+    """Return what a summary in ``folder`` calls ``path``; ``None`` for a file elsewhere, as a pattern or a table may name."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
 
 
 def _prediction(folder: Path) -> PredictionSummary | None:
