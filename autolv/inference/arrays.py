@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +20,14 @@ class Prediction:
 
     ``probabilities``, where asked for: float16 (classes, z, y, x), or (t, classes, z, y, x) for a cine, before
     post-processing; of an array with an affine (classes, i, j, k), or (classes, i, j, k, t). ``changed_voxels`` counts,
-    per post-processing step, the voxels it changed, over all frames.
+    per post-processing step, the voxels it changed, over all frames. ``expected_dice``, where the model tells it: per frame
+    the Dice that is expected of each structure that was found.
     """
 
     labels: NDArray[np.uint8]
     probabilities: NDArray[np.float16] | None
     changed_voxels: tuple[int, ...]
+    expected_dice: tuple[dict[str, float], ...] | None = None
 
 
 def volume_of(array: NDArray[np.generic], spacing_mm: Spacing | None, affine: ArrayLike | None) -> Volume:
@@ -64,7 +66,7 @@ def laid_out_as(array: NDArray[np.generic], found: Prediction, geometry: Geometr
             by_class = kept.swapaxes(0, 1) if kept.ndim == 5 else kept  # (classes, [t,] z, y, x)
             in_file = np.stack([geometry.to_file(one) for one in by_class]).astype(np.float16, copy=False)
             kept = in_file.reshape((len(in_file), *array.shape))
-    return Prediction(labels=labels, probabilities=kept, changed_voxels=found.changed_voxels)
+    return replace(found, labels=labels, probabilities=kept)
 
 
 def _plain_geometry(spacing_mm: Spacing, shape: Sequence[int]) -> Geometry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -62,27 +62,40 @@ class MemberNetwork:
         )
 
 
-def mean_of_members(members: Sequence[MemberNetwork], frame: Volume, *, locate: bool, whole: bool) -> RunningMean:
+Part = tuple[NDArray[np.float32], Box]
+
+
+def mean_of_members(
+    members: Sequence[MemberNetwork], frame: Volume, *, locate: bool, whole: bool,
+    seen: Callable[[int, Part], None] | None = None,
+) -> RunningMean:  # fmt: skip
     """Return the members' mean probabilities on the own grid of a ``frame``, where they are not sure of background.
 
     With ``locate`` the heart is looked for once, by the first member of a 2D network (of a 3D one where there is no
     other), and each member predicts by one window about it. Where the place is not sure all predict the whole field, and so
     does a member alone to whose window the heart does not fit. If not the ``whole`` is wanted but labels alone, a single
-    network's output is brought back only where they may be others than background.
+    network's output is brought back only where they may be others than background. ``seen`` is told each member's
+    number and its part before that is changed.
     """
     if not members:
         raise ValueError("a prediction needs at least one member")
     finder = min(members, key=lambda member: member.dimensions)  # a 2D network looks at a few slices, a 3D one at all
     shared = _SharedFrame(frame, finder)
     cut = len(members) == 1 and not whole
-    first, *others = members
-    mean = RunningMean(*_part(first, shared, locate=locate, cut=cut), first.weight)
-    for member in others:
-        mean.add(*_part(member, shared, locate=locate, cut=False), member.weight)
+
+    def part_of(number: int) -> Part:  # no name holds a part on after it has gone into the mean
+        part = _part(members[number], shared, locate=locate, cut=cut)
+        if seen is not None:
+            seen(number, part)
+        return part
+
+    mean = RunningMean(*part_of(0), members[0].weight)
+    for number in range(1, len(members)):
+        mean.add(*part_of(number), members[number].weight)
     return mean
 
 
-def _part(member: MemberNetwork, shared: _SharedFrame, *, locate: bool, cut: bool) -> tuple[NDArray[np.float32], Box]:
+def _part(member: MemberNetwork, shared: _SharedFrame, *, locate: bool, cut: bool) -> Part:
     """Return a member's probabilities on the frame's own grid, and the box in which it is not sure of background.
 
     With ``cut`` what is certain to be labelled background may be left out too.

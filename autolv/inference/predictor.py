@@ -15,16 +15,19 @@ from autolv.core.errors import ModelError
 from autolv.core.geometry import Geometry, Spacing, Volume
 from autolv.imageio.frames import ImageFile
 from autolv.inference.arrays import Prediction, laid_out_as, volume_of
-from autolv.inference.ensemble import most_probable
+from autolv.inference.ensemble import RunningMean, most_probable
 from autolv.inference.mean_of_logits import MeanOfLogits
 from autolv.inference.members import MemberNetwork, mean_of_members
 from autolv.inference.model_folder import load_network, read_model
+from autolv.inference.quality import expecting
 from autolv.ops.crop import crop
+from autolv.ops.temperature import with_temperature
 from autolv.parallel import naming
 from autolv.postprocessing import apply_steps
 from autolv.preprocessing.inverse import on_whole_grid
 from autolv.runtime.device import memory_format, resolve_device
 from autolv.schema.plan import Configuration
+from autolv.schema.preprocessed import Box
 from autolv.schema.results import BestConfig, Member
 
 _BOTH_IN_PLANE = (-2, -1)
@@ -96,6 +99,11 @@ class Predictor:
         folds: dict[str, list[torch.nn.Module]] = {}
         for member, network in networks:
             folds.setdefault(member.configuration, []).append(network)
+        members = [member for name in folds for member, _ in networks if member.configuration == name]  # as they run
+        as_scored = mirror != "on" and postprocess and self._locate == best.located
+        self._expecting = expecting(best, members, as_scored=as_scored)
+        whole = set(folds) == set(best.configurations)
+        self._temperature = best.quality.temperature if best.quality is not None and whole else 1.0
         self._members = []
         for name, alike in folds.items():
             configuration = best.configurations[name]
@@ -212,21 +220,39 @@ class Predictor:
         """Return the labels of ``count`` frames (z, y, x), one of which is in use at a time."""
         labels = np.zeros((count, *geometry.shape), dtype=np.uint8)
         kept: list[NDArray[np.float16]] = []
+        expected: list[dict[str, float]] = []
         changed = np.zeros(len(self._steps), dtype=np.int64)
         for number, frame in enumerate(frames):
             with naming(f"frame {number + 1} of {count}") if cine else nullcontext():
-                mean = mean_of_members(self._members, _frame(frame, geometry), locate=self._locate, whole=probabilities)
+                mean, told = self._mean(_frame(frame, geometry), whole=probabilities)
             crop(labels[number], mean.box)[...] = most_probable(mean.array)
             labels[number], counts = apply_steps(labels[number], self._steps, self.best.structures, geometry.spacing_mm)
             changed += np.array(counts, dtype=np.int64)
             if probabilities:
-                kept.append(on_whole_grid(mean.array.astype(np.float16), mean.box, frame.shape))
+                calibrated = with_temperature(mean.array, self._temperature)
+                kept.append(on_whole_grid(calibrated.astype(np.float16), mean.box, frame.shape))
+            expected.extend(told)
         stacked = None if not probabilities else np.stack(kept) if cine else kept[0]
         return Prediction(
             labels=labels if cine else labels[0],
             probabilities=stacked,
             changed_voxels=tuple(int(n) for n in changed),
+            expected_dice=None if self._expecting is None else tuple(expected),
         )
+
+    def _mean(self, frame: Volume, *, whole: bool) -> tuple[RunningMean, list[dict[str, float]]]:
+        """Return the members' mean of a frame and, in a list of one, the Dice to be expected; none where that is not told."""
+        ask = self._expecting
+        if ask is None:
+            return mean_of_members(self._members, frame, locate=self._locate, whole=whole), []
+        parts: list[tuple[NDArray[np.float32], Box]] = []
+
+        def seen(number: int, part: tuple[NDArray[np.float32], Box]) -> None:
+            if number in ask.members:
+                parts.append((part[0].copy(), part[1]))
+
+        mean = mean_of_members(self._members, frame, locate=self._locate, whole=True, seen=seen)
+        return mean, [ask.of_frame(parts, frame.geometry.shape, frame.spacing_mm)]
 
 
 def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:

@@ -11,6 +11,7 @@ from autolv.core.errors import ModelError
 from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
+from autolv.pipeline.learn_quality import learn_quality
 from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
 from autolv.pipeline.qualities import named_qualities
 from autolv.pipeline.scoring import Scorer
@@ -69,6 +70,10 @@ def find_best_config(
         scorer.shared(cases),
     )
     members = [fold for name in chosen for fold in trained[name]]
+    evaluation = scorer.evaluation(chosen, cases, steps.steps)
+    quality = learn_quality(
+        scorer, chosen, cases, steps.steps, evaluation, record.schema_.structures, workers=thread_count(workers)
+    )
     best = BestConfig(
         dataset=dataset,
         run=run,
@@ -92,6 +97,8 @@ def find_best_config(
         fingerprint_hash=plan.fingerprint_hash,
         licence_note=LICENCE_NOTE,
         versions=versions(),
+        quality=None if isinstance(quality, str) else quality,
+        quality_reason=quality if isinstance(quality, str) else "",
     )
     best = best.model_copy(update={"qualities": named_qualities(best)})
     target = workspace.model(dataset, run)
@@ -105,7 +112,7 @@ def find_best_config(
         write_record(best, target / "best_config.json")
     table = candidates_table(best)
     write_text(target / "candidates.txt", table + "\n")
-    write_record(scorer.evaluation(chosen, cases, steps.steps), target / "cross_validation.json")
+    write_record(evaluation, target / "cross_validation.json")
     for trial in steps.trials:
         _log.info("post-processing %s %s: %s (%+.5f)%s", trial.step.name, trial.step.structure,
                   "kept" if trial.kept else "left out", trial.gain, f", {trial.reason}" if not trial.kept else "")  # fmt: skip

@@ -14,6 +14,7 @@ from autolv.core.errors import AutolvError, DataError, PartialFailure
 from autolv.parallel import run_each
 from autolv.pipeline.context import thread_count
 from autolv.pipeline.report_inputs import CASE_ENDINGS, Source, Subject, check_report_folder, find_source
+from autolv.pipeline.report_quality import with_expectation
 from autolv.pipeline.report_reference import compare, reference_of
 from autolv.pipeline.report_stack import Stack, read_stack
 from autolv.pipeline.valve_planes import Planes, planes_in_array, read_planes
@@ -188,8 +189,9 @@ def _read_out(subject: Subject, source: Source, stack: Stack, choices: _Choices)
     verdict = judge(
         stack.labels, source.schema.structures, stack.geometry, readout=readout, limits=source.limits,
         images={number: np.asarray(image, dtype=np.float32) for number, image in stack.images.items()} or None,
-        whole_cycle=stack.whole_cycle,
+        whole_cycle=stack.whole_cycle, expected_dice=stack.expected_dice or None,
     )  # fmt: skip
+    readout = with_expectation(readout, subject.files, stack.expected_dice)
     changes: dict[str, object] = {"model": source.model, "verdict": verdict}
     if stack.counted_by_files:
         rule = f"{readout.method.phases_rule}; frames numbered in the order of their files"

@@ -20,7 +20,7 @@ from autolv.readout.quality import Limits
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.fingerprint import Fingerprint
 from autolv.schema.record import read_record
-from autolv.schema.results import PredictionSummary
+from autolv.schema.results import PredictionStatus, PredictionSummary
 
 _log = logging.getLogger(__name__)
 CASE_ENDINGS = ("json", "html", "pdf", "png")  # of the files that a report has of each case
@@ -29,13 +29,17 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelFile:
-    """One label map: a frame, or a cine of ``frames``; ``case`` holds what is known of it."""
+    """One label map: a frame, or a cine of ``frames``; ``case`` holds what is known of it.
+
+    ``status`` is what its prediction told of it, where it was predicted.
+    """
 
     path: Path
     case: Case
     frames: int
     image: Path | None
     reference: Path | None = None
+    status: PredictionStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,12 @@ def find_source(
     schema = _schema(labels, summary, record)
     _log.info("labels: %s", ", ".join(f"{name} = {code}" for name, code in schema.codes.items()))
     pictures = _images(images, inputs)
-    files = [_label_file(item, raw, record, pictures) for item in inputs]
+    told: dict[str | None, PredictionStatus] = (
+        {} if summary is None else {status.output: status for status in summary.cases if status.output}
+    )
+    files = [
+        replace(_label_file(item, raw, record, pictures), status=told.get(_below(item.path, folder))) for item in inputs
+    ]
     limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
     codes, note = schema, ""
     if reference is not None:
@@ -116,6 +125,11 @@ def _with_references(files: Sequence[LabelFile], found: Mapping[str, Path]) -> l
     paired = [(file, found.get(file.case.case)) for file in files]
     return [replace(file, reference=None if path is None or path.resolve() == file.path.resolve() else path)
             for file, path in paired]  # fmt: skip
+
+
+def _below(path: Path, folder: Path) -> str | None:
+    """Return what a summary in ``folder`` calls ``path``; ``None`` for a file elsewhere, as a pattern or a table may name."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
 
 
 def _prediction(folder: Path) -> PredictionSummary | None:

@@ -13,6 +13,7 @@ from autolv.core.geometry import Geometry
 from autolv.core.labels import LabelSchema
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.pipeline.report_inputs import LabelFile, Subject
+from autolv.pipeline.report_quality import FrameDice, frame_dice
 from autolv.readout.curve import FEWEST_FRAMES
 
 _SPACING_TOLERANCE = 1e-3  # relative, between frames of one patient
@@ -30,6 +31,7 @@ class Stack:
     ed_frame: int | None
     es_frame: int | None
     counted_by_files: bool
+    expected_dice: FrameDice
 
 
 def read_stack(subject: Subject, schema: LabelSchema, *, ed_frame: int | None, es_frame: int | None) -> Stack:
@@ -44,6 +46,7 @@ def read_stack(subject: Subject, schema: LabelSchema, *, ed_frame: int | None, e
             labels=frames, images={} if image is None else dict(enumerate(image, start=1)), geometry=first.geometry,
             frame_time_ms=first.frame_time_ms, whole_cycle=True, ed_frame=ed_frame, es_frame=es_frame,
             counted_by_files=False,
+            expected_dice=frame_dice([file], [list(frames)], frames, schema.structures, first.geometry.voxel_ml),
         )  # fmt: skip
     numbers, known = _numbers(subject.files)
     frames, images = {}, {}
@@ -54,11 +57,15 @@ def read_stack(subject: Subject, schema: LabelSchema, *, ed_frame: int | None, e
         image = _image(file, first.geometry, 1)
         if image is not None:
             images[number] = image[0]
+    expected = frame_dice(
+        subject.files, [[number] for number in numbers], frames, schema.structures, first.geometry.voxel_ml
+    )
     whole = known and sorted(frames) == list(range(1, len(frames) + 1)) and len(frames) >= FEWEST_FRAMES
     return Stack(
         labels=frames, images=images, geometry=first.geometry, frame_time_ms=None, whole_cycle=whole,
         ed_frame=ed_frame or _phase(subject.files, numbers, "ED"),
         es_frame=es_frame or _phase(subject.files, numbers, "ES"), counted_by_files=not known,
+        expected_dice=expected,
     )  # fmt: skip
 
 

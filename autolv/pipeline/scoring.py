@@ -17,7 +17,7 @@ from autolv.evaluation.means import mean
 from autolv.evaluation.overlap import joint_counts, overlap_of
 from autolv.evaluation.patients import EF
 from autolv.evaluation.summary import summarise
-from autolv.imageio.probabilities import read_probabilities
+from autolv.imageio.probabilities import Stored, read_probabilities
 from autolv.imageio.volumes import read_labels
 from autolv.inference.ensemble import mean_in_box, most_probable
 from autolv.ops.crop import crop, nonzero_box, paste
@@ -50,6 +50,21 @@ class _After:
 
     labels: NDArray[np.uint8]
     counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predicted:
+    """What an ensemble predicted of a case.
+
+    ``probabilities`` (classes, z, y, x) lie in ``box``, outside which the background is certain; ``labels``, after some steps,
+    and ``reference``, both (z, y, x), are of the whole grid.
+    """
+
+    probabilities: NDArray[np.float32]
+    box: Box
+    labels: NDArray[np.uint8]
+    reference: NDArray[np.uint8]
+    spacing_mm: Spacing
 
 
 class Scorer:
@@ -122,17 +137,33 @@ class Scorer:
         keys = tuple(step.content_hash() for step in steps)
 
         def one(case: Case) -> CaseMetrics:
-            known = self._of(case)
-            labels = self._after(parts, case, steps, keys).labels
-            predicted, reference = (paste(array, known.box, known.shape) for array in (labels, known.reference))
+            predicted, reference, spacing_mm = self._whole(parts, case, steps, keys)
             return compare_case(
-                predicted, reference, known.spacing_mm, self._structures,
+                predicted, reference, spacing_mm, self._structures,
                 case=case.case, patient=case.patient, phase=case.phase, group=case.group,
                 not_annotated=case.not_annotated(self._structures),
             )  # fmt: skip
 
         metrics = run_each(one, cases, name=lambda case: case.case, label="evaluate", workers=self._workers)
         return summarise(tuple(metrics))
+
+    def predicted(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> Predicted:
+        """Return what an ensemble predicted of ``case``, read again: many cases' probabilities do not fit into memory."""
+        labels, reference, spacing_mm = self._whole(parts, case, steps, tuple(step.content_hash() for step in steps))
+        mean, box = mean_in_box([(one.inside, one.box) for one in (self._stored(name, case) for name in parts)])
+        return Predicted(probabilities=mean, box=box, labels=labels, reference=reference, spacing_mm=spacing_mm)
+
+    def _whole(
+        self, parts: Parts, case: Case, steps: tuple[Step, ...], keys: tuple[str, ...]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Spacing]:
+        """Return labels after ``steps`` and reference on the whole grid, (z, y, x), and its spacing."""
+        known = self._of(case)
+        labels = self._after(parts, case, steps, keys).labels
+        predicted, reference = (paste(array, known.box, known.shape) for array in (labels, known.reference))
+        return predicted, reference, known.spacing_mm
+
+    def _stored(self, name: str, case: Case) -> Stored:
+        return read_probabilities(self._place[name][case.case].place / "validation" / f"{case.case}.npz")
 
     def _after(self, parts: Parts, case: Case, steps: tuple[Step, ...], keys: tuple[str, ...]) -> _After:
         """Return a candidate's labels of ``case`` after ``steps``, whose hashes are ``keys``.
@@ -163,11 +194,7 @@ class Scorer:
     def _prepare(self, case: Case) -> _Prepared:
         volume = read_labels(self._folder / str(case.label))
         reference = self._dataset.schema_.to_internal(volume.array)
-        stored = {
-            name: read_probabilities(places[case.case].place / "validation" / f"{case.case}.npz")
-            for name, places in self._place.items()
-            if case.case in places
-        }
+        stored = {name: self._stored(name, case) for name, places in self._place.items() if case.case in places}
         labels = {}
         for parts in self._candidates:
             if all(name in stored for name in parts):

@@ -6,6 +6,7 @@ A case that fails in one stage is passed over by the others and tells why; the r
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import final
@@ -19,12 +20,14 @@ from autolv.core.geometry import Volume
 from autolv.core.labels import LabelSchema
 from autolv.imageio.frames import ImageFile, LabelFile, ProbabilityFile
 from autolv.imageio.volumes import file_hash
+from autolv.inference.arrays import Prediction
 from autolv.inference.predictor import Predictor
 from autolv.pipeline.finished import Making, forget
 from autolv.pipeline.inputs import Input
 from autolv.pipeline.interrupt import stop_if
 from autolv.pipeline.overlap import Behind, ahead
 from autolv.runtime.memory import is_out_of_memory, release_cached
+from autolv.schema.predicted_quality import ExpectedQuality
 from autolv.schema.results import PredictionStatus
 
 _log = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ def predict_each(
     its way to the disk still gets there, a cine that is not at its end leaves nothing, and ``Interrupted`` is raised.
     """
     schema = LabelSchema(predictor.best.labels)
-    cases = [_Case(making, item, schema, predictor.device, done) for item in inputs]
+    cases = [_Case(making, item, schema, predictor, done) for item in inputs]
     events = ahead(_frames(cases), depth=_DEPTH)
     try:
         with Behind(depth=_DEPTH) as writer:
@@ -86,7 +89,7 @@ def _predicted(predictor: Predictor, case: _Case, number: int, frame: NDArray[np
         case.fail(error, number)
         memory = is_out_of_memory(error)
     else:
-        return lambda: case.write(found.labels, found.probabilities)
+        return lambda: case.write(found)
     if memory:
         release_cached(predictor.device)  # outside the handler, whose traceback holds on to the activations
     return None
@@ -101,12 +104,13 @@ class _Case:
         making: Making,
         item: Input,
         schema: LabelSchema,
-        device: torch.device,
+        predictor: Predictor,
         done: Callable[[Input, PredictionStatus], None],
     ) -> None:
         self.item, self.making = item, making
         self.file: ImageFile
-        self._schema, self._device, self._done = schema, device, done
+        self._schema, self._device, self._done = schema, predictor.device, done
+        self._quality = predictor.best.quality
         self._numbers: Sequence[int] = ()
         self._begun: float | None = None
         self._message: str | None = None
@@ -114,6 +118,7 @@ class _Case:
         self._labels: LabelFile | None = None
         self._probabilities: ProbabilityFile | None = None
         self._voxels: list[NDArray[np.int64]] = []  # per frame: how many voxels each class has
+        self._expected: list[dict[str, float]] = []  # per frame, where the model tells it: structure -> Dice
 
     @property
     def failed(self) -> bool:
@@ -148,10 +153,11 @@ class _Case:
             where = "" if number is None or not self.file.is_cine else f"frame {number + 1} of {self.file.frames}: "
             self._message = where + _reason(error, self._device)
 
-    def write(self, labels: NDArray[np.uint8], probabilities: NDArray[np.float16] | None) -> None:
+    def write(self, found: Prediction) -> None:
         """Append a frame's labels, (z, y, x), and probabilities to the files in the making."""
         if self.failed:
             return
+        labels, probabilities = found.labels, found.probabilities
         try:
             if self._labels is None:
                 count = len(self._numbers) if self.file.is_cine else None
@@ -161,6 +167,7 @@ class _Case:
                     path = self.making.probabilities(self.item)
                     self._probabilities = ProbabilityFile(path, names, labels.shape, frames=count)
             self._labels.add(self._schema.to_file(labels))
+            self._expected.extend(found.expected_dice or ())
             self._voxels.append(np.bincount(labels.ravel(), minlength=1 + len(self._schema.structures)))
             if self._probabilities is not None and probabilities is not None:
                 self._probabilities.add(probabilities)
@@ -213,7 +220,17 @@ class _Case:
             frame_numbers=() if asked is None or not self.file.is_cine else asked,
             seconds=round(time.monotonic() - (self._begun or time.monotonic()), 3),
             volumes_ml=volumes,
+            expected=self._expectation(),
         )
+
+    def _expectation(self) -> ExpectedQuality | None:
+        if self._quality is None or not self._expected:
+            return None
+        dice = {
+            name: tuple(round(frame.get(name, math.nan), 4) for frame in self._expected) for name in self._quality.dice
+        }
+        factors = {name: one.factor for name, one in self._quality.intervals.items()}
+        return ExpectedQuality(dice=dice, level=self._quality.level, factors=factors)
 
 
 def _reason(error: Exception, device: torch.device) -> str:

@@ -66,3 +66,9 @@ OTHER_COLUMNS: Mapping[str, tuple[str, str]] = {
     "flags": ("", "Checks of the read-out that ask for a look, separated by spaces."),
     "blank": ("", "Quantities without a value, each with the reason, separated by semicolons."),
 }
+# columns of readout.csv with the ends of intervals -> the quantity, and which end
+BOUNDS: Mapping[str, tuple[str, int]] = {
+    f"{stem}_{end}_{unit}": (f"{stem}_{unit}", side)
+    for stem, unit in (("lv_edv", "ml"), ("lv_esv", "ml"), ("lv_ef", "percent"))
+    for side, end in enumerate(("low", "high"))
+}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autolv.readout.dictionary import DICTIONARY
 from autolv.readout.function import INDEXED
 from autolv.reporting._html import escaped
-from autolv.reporting._text import number
+from autolv.reporting._text import label_of, number
 from autolv.schema.readout import Quantity, Readout
 
 UNDEFINED = "–"
@@ -40,6 +40,14 @@ def unit_text(unit: str) -> str:
 def value_text(name: str, quantity: Quantity) -> str:
     """Return a quantity's value with its decimals, without its unit."""
     return UNDEFINED if quantity.value is None else number(quantity.value, DICTIONARY[name].digits)
+
+
+def interval_text(name: str, quantity: Quantity) -> str:
+    """Return a quantity's interval with its decimals, without its unit; empty where there is none."""
+    if quantity.interval is None:
+        return ""
+    low, high = (number(bound, DICTIONARY[name].digits) for bound in quantity.interval)
+    return f"({low} to {high})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +95,25 @@ def quantity_table(readout: Readout) -> str:
     head = "".join(f'<th class="{kind}">{words}</th>' for kind, words in _HEAD)
     return (
         f'<table class="values"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        f'<ol class="conventions">{listed}</ol>'
+        f'<ol class="conventions">{listed}</ol>{_expectation(readout)}'
     )
+
+
+def _expectation(readout: Readout) -> str:
+    """Return a paragraph on the quality that the model expects, empty where it tells none."""
+    if not readout.expected_dice:
+        return ""
+    phases = [
+        f"{phase} " + ", ".join(f"{label_of(name)} {number(value, 2)}" for name, value in dice.items())
+        for phase, dice in readout.expected_dice.items()
+    ]
+    words = f"Dice that the model expects of its labels: {'; '.join(phases)}."
+    if any(quantity.interval is not None for quantity in readout.quantities.values()):
+        level = 100 * (readout.interval_level or 0)
+        words += (
+            f" In brackets: where {level:.0f} % of true values lie, by the model's errors on patients it had not seen."
+        )
+    return f'<p class="note" id="expected">{escaped(words)}</p>'
 
 
 def _row(readout: Readout, name: str, conventions: dict[str, str]) -> TableRow:
@@ -126,7 +151,10 @@ def _html_row(row: TableRow) -> str:
 
 def _with_unit(name: str, quantity: Quantity) -> str:
     text = value_text(name, quantity)
-    return text if quantity.value is None else f"{text} {unit_text(quantity.unit)}"
+    if quantity.value is None:
+        return text
+    bounds = interval_text(name, quantity)
+    return f"{text} {unit_text(quantity.unit)}{f' {bounds}' if bounds else ''}"
 
 
 def _letter(index: int) -> str:

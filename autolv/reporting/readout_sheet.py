@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from autolv.readout.dictionary import DICTIONARY, OTHER_COLUMNS
+from autolv.readout.dictionary import BOUNDS, DICTIONARY, OTHER_COLUMNS
 from autolv.schema.readout import Readout
 
 
@@ -22,7 +22,8 @@ def readout_csv(readouts: Sequence[Readout]) -> str:
             *("" if frame is None else str(frame) for frame in (one.ed_frame, one.es_frame)),
         ]  # fmt: skip
         rows.append([
-            *first, *(_cell(one, name) for name in names), " ".join(flag.check for flag in one.flags), "; ".join(blanks),
+            *first, *(_cell(one, name) for name in names), *_bounds(one),
+            " ".join(flag.check for flag in one.flags), "; ".join(blanks),
         ])  # fmt: skip
     return _csv(_columns(names), rows)
 
@@ -32,6 +33,12 @@ def columns_csv(readouts: Sequence[Readout]) -> str:
     rows = []
     for column in _columns(_names(readouts)):
         unit, words = OTHER_COLUMNS.get(column, ("", ""))
+        if column in BOUNDS:
+            name, side = BOUNDS[column]
+            unit = DICTIONARY[name].unit
+            words = (
+                f"{DICTIONARY[name].label}: {'upper' if side else 'lower'} end of the interval by predicted quality."
+            )
         if column in DICTIONARY:
             unit, words = DICTIONARY[column].unit, f"{DICTIONARY[column].label}. {DICTIONARY[column].text}"
         rows.append([column, unit, words])
@@ -44,7 +51,17 @@ def _names(readouts: Sequence[Readout]) -> list[str]:
 
 def _columns(names: Sequence[str]) -> tuple[str, ...]:
     other = [name for name in OTHER_COLUMNS if name not in ("flags", "blank")]
-    return (*other, *names, "flags", "blank")
+    return (*other, *names, *BOUNDS, "flags", "blank")
+
+
+def _bounds(readout: Readout) -> list[str]:
+    """Return the cells of the columns ``BOUNDS``."""
+    cells = []
+    for name, side in BOUNDS.values():
+        quantity = readout.quantities.get(name)
+        bounds = None if quantity is None else quantity.interval
+        cells.append("" if bounds is None else f"{round(bounds[side], 4):.10g}")
+    return cells
 
 
 def _cell(readout: Readout, name: str) -> str:

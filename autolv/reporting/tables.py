@@ -12,6 +12,7 @@ from autolv.evaluation.levels import LEVELS
 from autolv.evaluation.summary import MEAN, NOT_ANNOTATED
 from autolv.evaluation.surface import SURFACE_DICE_TOLERANCES_MM
 from autolv.reporting._text import grid, interval, label_of, number, short_of
+from autolv.reporting.quality_table import quality_lines
 from autolv.schema.results import Agreement, BestConfig, Candidate, CaseMetrics, Evaluation, Step
 
 Means = Mapping[str, Mapping[str, float]]
@@ -90,6 +91,7 @@ def candidates_table(best: BestConfig) -> str:
         *textwrap.wrap(f"Chosen: {best.chosen}. {best.reason}", _WIDTH),
         *_scores(best, cases, patients),
         f"Post-processing: {'; '.join(_step(step) for step in best.postprocessing) or 'none'}.",
+        *quality_lines(best),
     ]
     return "\n".join(lines)
 

@@ -17,12 +17,16 @@ Level = Literal["base", "mid", "apex", ""]
 
 
 class Quantity(Record):
-    """One number with its unit and in words how it came about, or ``value`` ``None`` with the ``reason``."""
+    """One number with its unit and in words how it came about, or ``value`` ``None`` with the ``reason``.
+
+    ``interval`` is where the truth is expected to lie, at the level that ``Readout.interval_level`` says.
+    """
 
     value: float | None
     unit: str
     convention: str = ""
     reason: str = ""
+    interval: tuple[float, float] | None = None
 
     @model_validator(mode="after")
     def _value_or_reason(self) -> Quantity:
@@ -131,6 +135,8 @@ class Readout(Record):
     ``quantities`` go by name with the unit in it (``readout.dictionary`` explains each); ``regional_reason`` says why there
     are no segments. ``sources`` are the label maps' file names, ``model`` is what made them, where that is known.
     ``slice_count`` is how many slices the stack has; ``slices_reversed``: the files count them from the array's other end.
+    ``expected_dice`` is what the model expects of its labels: phase (``ED``, ``ES``, or ``frame`` where there is one of
+    which the phase is not known) -> structure -> Dice.
     """
 
     version: Literal[1] = 1
@@ -153,6 +159,8 @@ class Readout(Record):
     verdict: Verdict | None = None
     slice_count: int = 0
     slices_reversed: bool = False
+    expected_dice: dict[str, dict[str, float]] = {}
+    interval_level: float | None = None
 
     def slice_number(self, index: int) -> int:
         """Return the number in its file, from 1, of the slice at place ``index`` (0-based) of the array."""

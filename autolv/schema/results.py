@@ -6,8 +6,11 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from autolv.schema.levels import Quality, QualityLevel
 from autolv.schema.plan import Configuration
+from autolv.schema.predicted_quality import ExpectedQuality, PredictedQuality
 from autolv.schema.record import Migration, NanFloat, Record
 from autolv.schema.steps import Way
 
@@ -224,7 +227,8 @@ class BestConfig(Record):
 
     ``score`` (plain), ``score_with_postprocessing`` and ``score_with_cross_fitted_postprocessing`` (its steps chosen on
     other patients than they are scored on) are mean Dice over all ``cases`` of the choice; ``cross_fitted_score``, of
-    configuration and steps both chosen on other patients, is over the cases that all candidates share.
+    configuration and steps both chosen on other patients, is over the cases that all candidates share. ``quality`` is what
+    was learnt of the predictions' quality, ``quality_reason`` why that was not. Records without them keep their hash.
     """
 
     version: Literal[1] = 1
@@ -251,12 +255,20 @@ class BestConfig(Record):
     licence_note: str
     versions: dict[str, str]
     qualities: dict[QualityLevel, Quality] = {}  # empty in models of old
+    quality: PredictedQuality | None = None
+    quality_reason: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        return {key: value for key, value in data.items() if value or key not in ("quality", "quality_reason")}
 
 
 class PredictionStatus(Record):
     """What became of one input; ``kept`` is a result that was there, of which nothing more is known.
 
-    ``frame_numbers`` are those of the cine's frames, from 1, where not all were asked for.
+    ``frame_numbers`` are those of the cine's frames, from 1, where not all were asked for. ``expected``: the quality that is
+    expected, where the model tells it.
     """
 
     input: str
@@ -267,6 +279,7 @@ class PredictionStatus(Record):
     frame_numbers: tuple[int, ...] = ()
     seconds: float = 0.0
     volumes_ml: dict[str, tuple[float, ...]] = {}  # structure -> per frame
+    expected: ExpectedQuality | None = None
 
 
 class PredictionSummary(Record):

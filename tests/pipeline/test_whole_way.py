@@ -77,6 +77,15 @@ def test_a_fold_leaves_what_it_promises(root: Path) -> None:
         assert (place / "validation" / f"{case.case}.npz").exists()
 
 
+def test_four_patients_are_too_few_to_learn_quality_from(root: Path) -> None:
+    model = Workspace.at(root).model("D", "default")
+    best = read_record(BestConfig, model / "best_config.json")
+    assert best.quality is None and "at least 20 are needed" in best.quality_reason
+    assert (
+        f"The quality of predictions is not predicted: {best.quality_reason}." in (model / "candidates.txt").read_text()
+    )
+
+
 def test_a_finished_fold_is_not_trained_again(root: Path) -> None:
     weights = Workspace.at(root).fold("D", "default", "2d_unet", 0) / "weights.safetensors"
     before = weights.stat().st_mtime_ns

@@ -35,6 +35,7 @@ class Example:
     images: Mapping[int, NDArray[np.float32]] | None = None
     whole_cycle: bool = False
     readout: Readout | None = None
+    expected_dice: Mapping[int, Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,8 +165,9 @@ class Heart:
     def __init__(
         self, frames: Mapping[int, NDArray[np.integer]], structures: Sequence[str], geometry: Geometry, *,
         readout: Readout | None, limits: Limits | None, images: Mapping[int, NDArray[np.floating]] | None,
-        whole_cycle: bool,
+        whole_cycle: bool, expected_dice: Mapping[int, Mapping[str, float]] | None = None,
     ) -> None:  # fmt: skip
+        self.expected_dice = expected_dice or {}
         self.frames = tuple(Frame(number, frames[number], structures, geometry) for number in sorted(frames))
         self.structures, self.geometry = tuple(structures), geometry
         self.readout, self.limits, self.images, self.whole_cycle = readout, limits, images, whole_cycle

@@ -19,21 +19,26 @@ def judge(
     frames: Mapping[int, NDArray[np.integer]], structures: Sequence[str], geometry: Geometry, *,
     readout: Readout | None = None, limits: Limits | None = None,
     images: Mapping[int, NDArray[np.floating]] | None = None, whole_cycle: bool = False,
+    expected_dice: Mapping[int, Mapping[str, float]] | None = None,
 ) -> Verdict:  # fmt: skip
     """Return the verdict on one patient's label maps, the gravest findings first.
 
     ``frames`` maps frames (from 1) to labels (z, y, x) with 0 and 1 + the position in ``structures``: end-diastole and
     end-systole, one frame, or all of a cine (``whole_cycle``). ``readout`` gives its volumes and which frames are ED and
     ES, else these are taken from the labels; ``limits`` what the model was trained on; ``images`` the frames'
-    images. A check that lacks something it needs is among ``not_checked``. Raises ``ValueError`` without frames or LV cavity
-    among the structures, and for labels of another shape than ``geometry``'s.
+    images; ``expected_dice`` frame -> structure -> the Dice that the model expects of its labels. A check that lacks
+    something it needs is among ``not_checked``. Raises ``ValueError`` without frames or LV cavity among the structures, and
+    for labels of another shape than ``geometry``'s.
     """
     if not frames:
         raise ValueError("at least one frame is needed")
     for number, labels in frames.items():
         if labels.shape != geometry.shape:
             raise ValueError(f"frame {number} has labels of shape {labels.shape}, its geometry is {geometry.shape}")
-    heart = Heart(frames, structures, geometry, readout=readout, limits=limits, images=images, whole_cycle=whole_cycle)
+    heart = Heart(
+        frames, structures, geometry, readout=readout, limits=limits, images=images, whole_cycle=whole_cycle,
+        expected_dice=expected_dice,
+    )  # fmt: skip
     findings: list[Finding] = []
     not_checked = []
     for name in QUALITY_CHECKS:
@@ -55,4 +60,5 @@ def judge_example(example: Example) -> Verdict:
     return judge(
         example.frames, example.structures, Geometry.from_spacing(example.spacing_mm, (shape[0], shape[1], shape[2])),
         readout=example.readout, limits=example.limits, images=example.images, whole_cycle=example.whole_cycle,
+        expected_dice=example.expected_dice,
     )  # fmt: skip

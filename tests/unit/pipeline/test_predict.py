@@ -38,7 +38,11 @@ class Threshold:
 
     def __init__(self) -> None:
         self.best = SimpleNamespace(
-            labels=LABELS, chosen="2d_unet + 3d_unet", members=MEMBERS, content_hash=lambda: f"of {self.best.chosen}"
+            quality=None,
+            labels=LABELS,
+            chosen="2d_unet + 3d_unet",
+            members=MEMBERS,
+            content_hash=lambda: f"of {self.best.chosen}",
         )
         self.device = torch.device("cpu")
         self.errors: dict[float, BaseException] = {}

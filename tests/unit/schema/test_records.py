@@ -16,6 +16,7 @@ from autolv.schema.dataset import Case, CheckProblem, CheckReport, ConversionRep
 from autolv.schema.fingerprint import CaseFingerprint, Fingerprint, Intensity, Spread
 from autolv.schema.phantom import PhantomTruth
 from autolv.schema.plan import Compute, Configuration, Network, NnunetConventions, Plan, Preprocessing, Training
+from autolv.schema.predicted_quality import DiceRegression, ExpectedQuality, IntervalFactor, PredictedQuality
 from autolv.schema.prediction import PredictedCase, PredictionOptions
 from autolv.schema.preprocessed import Grid, PreprocessedCase
 from autolv.schema.quality import Finding, NotChecked, Verdict
@@ -153,6 +154,12 @@ def examples() -> Iterator[Record]:
                               difference_to_best=0.0, difference_interval=(0.0, 0.0), separable=False),),
         chosen="2d_unet", reason="alone", score=0.9, score_with_postprocessing=0.91, cross_fitted_score=NAN,
         folds_available="2d_unet 1/5", fingerprint_hash="0", licence_note="", versions={},
+        quality=PredictedQuality(
+            signals=("soft_dice",), temperature=1.3, nll_before=NAN, nll=0.1, level=0.9, cases=40, patients=20,
+            dice={"lv_cavity": DiceRegression(centre=(0.0,), scale=(1.0,), weights=(0.5,), intercept=-2.0, frames=40,
+                                              patients=20, spearman=0.8, mean_absolute_error=0.02)},
+            intervals={"lv_ef_percent": IntervalFactor(factor=1.5, patients=20, coverage=0.9, median_half_width=4.0)},
+        ),
     )  # fmt: skip
     yield PhantomTruth(
         group="NOR", preset="default", frames=2, ed_frame=1, es_frame=2, rr_ms=900.0, systole_fraction=0.35,
@@ -167,7 +174,9 @@ def examples() -> Iterator[Record]:
     yield PredictionSummary(
         model="2d_unet",
         cases=(PredictionStatus(input="a.nii.gz", output="a.nii.gz", status="done", frames=2, seconds=1.5,
-                                volumes_ml={"lv_cavity": (120.0, 60.0)}),),
+                                volumes_ml={"lv_cavity": (120.0, 60.0)},
+                                expected=ExpectedQuality(dice={"lv_cavity": (0.93, NAN)}, level=0.9,
+                                                         factors={"lv_edv_ml": 1.2})),),
     )  # fmt: skip
     yield PredictedCase(
         autolv="0.1.0", model="2d_unet", model_hash="0", input_sha256="1", output_sha256="2",

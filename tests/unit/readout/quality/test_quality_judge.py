@@ -18,6 +18,7 @@ from autolv.schema.record import from_json
 
 GEOMETRY = Geometry.from_spacing(SPACING_MM, (10, 96, 96))
 WITHOUT_CINE = {"curve_roughness", "frame_jump"}
+WITHOUT_EXPECTATION = {"predicted_dice", "predicted_wall_dice", "predicted_rv_dice"}
 WITHOUT_LIMITS = {"spacing", "heart_brightness", "heart_contrast"}
 
 
@@ -127,7 +128,7 @@ def test_one_frame_has_no_ejection_fraction() -> None:
 
 def test_every_check_found_something_or_nothing_or_says_why_not() -> None:
     example = QUALITY_CHECKS.get("heart_contrast").example()
-    assert set(reasons(judge_example(example))) == WITHOUT_CINE
+    assert set(reasons(judge_example(example))) == WITHOUT_CINE | WITHOUT_EXPECTATION
 
 
 def test_an_open_ring_in_the_basal_slice_is_no_fault_but_below_it_is() -> None:
@@ -276,3 +277,16 @@ def test_of_fifty_clean_phantoms_at_most_two_are_to_be_reviewed_and_none_fails(t
             print(len(levels) - 1, [finding.message for finding in verdict.findings])
     assert levels.count("fail") == 0
     assert levels.count("review") <= 2
+
+
+def test_the_dice_that_a_model_expects_is_judged_by_structure_and_frame() -> None:
+    frames = {1: healthy(), 2: healthy(1.0)}
+    expected = {1: {LV_CAVITY: 0.80, LV_MYOCARDIUM: 0.70}, 2: {LV_CAVITY: 0.79, LV_MYOCARDIUM: 0.69}}
+    verdict = judge(frames, STRUCTURES, GEOMETRY, expected_dice=expected)
+    found = [(f.check, f.frame, f.value, f.level) for f in verdict.findings]
+    assert found == [("predicted_dice", 2, 0.79, "review"), ("predicted_wall_dice", 2, 0.69, "review")]
+    assert verdict.findings[0].message == "The model expects a Dice of 0.79 of its LV cavity in frame 2."
+    assert (
+        reasons(judge(frames, STRUCTURES, GEOMETRY))["predicted_dice"]
+        == "the model does not tell the Dice that it expects"
+    )
