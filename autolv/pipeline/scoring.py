@@ -119,12 +119,10 @@ class Scorer:
 
     def evaluation(self, parts: Parts, cases: Sequence[Case], steps: tuple[Step, ...]) -> Evaluation:
         """Return the full evaluation, distances included, of an ensemble after ``steps``."""
-        keys = tuple(step.content_hash() for step in steps)
 
         def one(case: Case) -> CaseMetrics:
             known = self._of(case)
-            labels = self._after(parts, case, steps, keys).labels
-            predicted, reference = (paste(array, known.box, known.shape) for array in (labels, known.reference))
+            predicted, reference = self.labels(parts, case, steps)
             return compare_case(
                 predicted, reference, known.spacing_mm, self._structures,
                 case=case.case, patient=case.patient, phase=case.phase, group=case.group,
@@ -133,6 +131,12 @@ class Scorer:
 
         metrics = run_each(one, cases, name=lambda case: case.case, label="evaluate", workers=self._workers)
         return summarise(tuple(metrics))
+
+    def labels(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return an ensemble's labels of ``case`` after ``steps`` and the reference, (z, y, x) on the case's own grid."""
+        keys = tuple(step.content_hash() for step in steps)
+        known, found = self._of(case), self._after(parts, case, steps, keys).labels
+        return paste(found, known.box, known.shape), paste(known.reference, known.box, known.shape)
 
     def _after(self, parts: Parts, case: Case, steps: tuple[Step, ...], keys: tuple[str, ...]) -> _After:
         """Return a candidate's labels of ``case`` after ``steps``, whose hashes are ``keys``.
