@@ -25,6 +25,9 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         help="candidates to consider (default: all that are trained)",
     )
+    parser.add_argument(
+        "--no-report", action="store_true", help="write no report.html with curves, results by part and the worst cases"
+    )
     add_run(parser)
     add_device(parser)
     add_seed(parser)
@@ -50,6 +53,7 @@ def _find(args: argparse.Namespace) -> None:
         configurations=args.configuration,
         workers=args.workers,
         seed=args.seed,
+        report=not args.no_report,
         device=args.device,
     )
     print(candidates_table(best))

@@ -10,6 +10,7 @@ from pathlib import Path
 from autolv.core.errors import ModelError
 from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
+from autolv.pipeline.choice_report import write_choice_report
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
 from autolv.pipeline.scoring import Scorer
@@ -36,13 +37,15 @@ def find_best_config(
     configurations: Sequence[str] | None = None,
     workers: int | None = None,
     seed: int = 0,
+    report: bool = True,
     device: str = "auto",  # noqa: ARG001 - accepted like everywhere; nothing is predicted here
 ) -> BestConfig:
     """Choose between the trained configurations and their ensembles, choose the post-processing, write the model folder.
 
     Works with whatever folds are validated, and says which. All candidates are compared on the cases that they share;
-    a configuration that shares no fold with the others is left out, with a warning. Raises ``ModelError`` naming the
-    exact command when nothing is trained, ``PlanError`` for an unknown configuration.
+    a configuration that shares no fold with the others is left out, with a warning. With ``report``, ``report.html`` in the
+    model folder shows dataset, plan, learning curves, candidates, results by part, worst cases and agreement. Raises
+    ``ModelError`` naming the exact command when nothing is trained, ``PlanError`` for an unknown configuration.
     """
     workspace = Workspace.at(root)
     folder, record = open_dataset(workspace, dataset)
@@ -93,10 +96,13 @@ def find_best_config(
     write_model(target, best, [fold.weights for fold in members])
     table = candidates_table(best)
     write_text(target / "candidates.txt", table + "\n")
-    write_record(scorer.evaluation(chosen, cases, steps.steps), target / "cross_validation.json")
+    evaluation = scorer.evaluation(chosen, cases, steps.steps)
+    write_record(evaluation, target / "cross_validation.json")
     for trial in steps.trials:
         _log.info("post-processing %s %s: %s (%+.5f)%s", trial.step.name, trial.step.structure,
                   "kept" if trial.kept else "left out", trial.gain, f", {trial.reason}" if not trial.kept else "")  # fmt: skip
+    if report:
+        write_choice_report(target, best, evaluation, scorer, trained, cases, workspace.fingerprint_file(dataset))
     _log.info("model folder: %s", target)
     return best
 

@@ -60,7 +60,7 @@ class Scorer:
     """
 
     def __init__(self, folder: Path, dataset: Dataset, trained: dict[str, list[TrainedFold]], *, workers: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._dataset = dataset
         self._structures = dataset.schema_.structures
         self._workers = workers
@@ -165,7 +165,7 @@ class Scorer:
         return self._prepared[case.case]
 
     def _prepare(self, case: Case) -> _Prepared:
-        volume = read_labels(self._folder / str(case.label))
+        volume = read_labels(self.folder / str(case.label))
         reference = self._dataset.schema_.to_internal(volume.array)
         stored = {
             name: read_probabilities(places[case.case].place / "validation" / f"{case.case}.npz")

@@ -22,7 +22,7 @@ STRUCTURES = ("lv_cavity", "lv_myocardium", "rv_cavity")
 
 
 def heart() -> np.ndarray:
-    """Slices 1 (base) to 6 (apex) of 8: an LV of 16 x 16 that tapers to 10 x 10, in the basal four an RV of 12 x 6 beside it."""
+    """Slices 1 (base) to 6 (apex) of 8: an LV that tapers from 18 x 18 to 12 x 12; in the basal four an RV of 12 x 6."""
     labels = np.zeros((8, 80, 80), dtype=np.uint8)
     for z in range(1, 7):
         half = 9 - z // 2
