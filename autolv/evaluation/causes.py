@@ -59,6 +59,13 @@ def extra_basal_slices(case: Compared) -> str:
     return _slices(case, "base", missed=False, words="LV drawn in {} slice{} above the reference's base")
 
 
+def rv_missed(case: Compared) -> str:
+    """Find slices in which the reference has the RV cavity and the prediction has none of it."""
+    predicted, referred = (case.of(labels, RV_CAVITY).any(axis=(1, 2)) for labels in (case.prediction, case.reference))
+    count = np.count_nonzero(referred & ~predicted)
+    return f"RV missed in {count} slice{'' if count == 1 else 's'}" if count else ""
+
+
 def rv_confused(case: Compared) -> str:
     """Find left and right ventricle taken for each other in a fifth of all wrong voxels or more."""
     left, right = (LV_CAVITY, LV_MYOCARDIUM), (RV_CAVITY,)
@@ -101,7 +108,7 @@ def small_systolic_cavity(case: Compared) -> str:
 
 
 _RULES: tuple[Callable[[Compared], str], ...] = (
-    lv_missed_at_apex, lv_missed_at_base, extra_basal_slices, rv_confused, far_false_positives, small_systolic_cavity,
+    lv_missed_at_apex, lv_missed_at_base, extra_basal_slices, rv_missed, rv_confused, far_false_positives, small_systolic_cavity,
 )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def _headline(choice: Choice) -> str:
     ef = evaluation.agreement.get(EF)
     cards = [
         ("mean Dice", number(evaluation.mean_dice, 3)),
-        ("95 % interval", interval(evaluation.dice_interval.get(MEAN, (math.nan, math.nan)), 3)),
+        ("95 % interval", interval(evaluation.dice_interval.get(MEAN, (math.nan, math.nan)), 3).replace(" to ", "\u2013")),
         ("patients", str(best.patients)), ("cases", str(best.cases)),
         ("EF: mean error [points]", number(math.nan if ef is None else ef.mae, 1)),
     ]  # fmt: skip
@@ -198,6 +198,6 @@ def _agreement(evaluation: Evaluation) -> str:
     if not shown:
         return ""
     return (
-        f'<h2>Agreement by patient</h2><div class="charts">{shown}</div>'
+        f'<h2>Agreement by patient</h2><div class="curves">{shown}</div>'
         '<p class="note">Solid: bias; dashed: limits of agreement, bias \u00b1 1.96 SD (Bland and Altman 1986).</p>'
     )

@@ -13,6 +13,7 @@ from autolv.evaluation.causes import (
     lv_missed_at_apex,
     lv_missed_at_base,
     rv_confused,
+    rv_missed,
     small_systolic_cavity,
     unusual_image,
 )
@@ -73,6 +74,13 @@ def test_an_rv_taken_for_the_lv() -> None:
     labels[3][labels[3] == 2] = 0  # 240 - 96 = 60 of the wall and more: now the confusion is the smaller part
     labels[4:7][labels[4:7] > 0] = 0
     assert rv_confused(compared(labels)) == ""
+
+
+def test_an_rv_that_is_not_there() -> None:
+    labels = heart()
+    labels[1:3][labels[1:3] == 3] = 0
+    assert rv_missed(compared(labels)) == "RV missed in 2 slices"
+    assert rv_missed(compared(heart(), labels)) == ""  # an RV too much is not missed
 
 
 def test_labels_far_from_the_heart() -> None:
