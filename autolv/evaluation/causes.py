@@ -108,7 +108,8 @@ def small_systolic_cavity(case: Compared) -> str:
 
 
 _RULES: tuple[Callable[[Compared], str], ...] = (
-    lv_missed_at_apex, lv_missed_at_base, extra_basal_slices, rv_missed, rv_confused, far_false_positives, small_systolic_cavity,
+    lv_missed_at_apex, lv_missed_at_base, extra_basal_slices, rv_missed, rv_confused, far_false_positives,
+    small_systolic_cavity,
 )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from autolv.evaluation.causes import Compared, likely_causes
 from autolv.imageio.volumes import read_image
 from autolv.pipeline.model import TrainedFold
@@ -61,6 +63,8 @@ def _worst(
     configurations = tuple(best.configurations)
     image = read_image(scorer.folder / case.image)
     prediction, reference = scorer.labels(configurations, case, best.postprocessing)
+    hidden = [c for c, name in enumerate(best.structures, start=1) if name in metrics.not_annotated]
+    prediction[np.isin(prediction, hidden)] = 0  # nobody looked for it in the reference: it is not wrong
     compared = Compared(
         prediction=prediction, reference=reference, structures=best.structures, spacing_mm=image.spacing_mm,
         phase=case.phase,

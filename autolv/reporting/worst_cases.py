@@ -85,4 +85,5 @@ def _picture(case: WorstCase, z: int) -> str:
 def _grey(part: NDArray[np.generic]) -> NDArray[np.uint8]:
     values = np.asarray(part, dtype=np.float32)
     low, high = (float(value) for value in np.nanpercentile(values, (0.5, 99.5)))
-    return np.clip((np.nan_to_num(values, nan=low) - low) * (255.0 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+    scaled = (np.nan_to_num(values, nan=low) - low) * (255.0 / max(high - low, 1e-6))
+    return np.asarray(np.clip(scaled, 0, 255), dtype=np.uint8)
