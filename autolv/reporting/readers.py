@@ -1,4 +1,4 @@
-"""Agreement of two read-outs as plain text (ASCII, under 110 columns) and as CSV."""
+"""Agreement of two read-outs as plain text (ASCII, under 120 columns) and as CSV."""
 
 from __future__ import annotations
 
