@@ -37,7 +37,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="what is printed; acdc: the challenge's own rows (default: full)",
     )
     parser.add_argument(
-        "--no-figure", action="store_true", help="write no agreement.png to OUT, which takes longer than all numbers"
+        "--readout",
+        action="store_true",
+        help="also how far EDV, ESV, SV, EF, mass and RV volumes agree by patient: r, ICC(2,1), bias, SD, limits of agreement, "
+        "MAE, each with its interval, beside published readers (readout_agreement.csv, .json, .png). "
+        "Reader A against reader B is the same command: -r A -p B",
+    )
+    parser.add_argument(
+        "--no-figure", action="store_true", help="write no pictures to OUT, which take longer than all numbers"
     )
     parser.add_argument("--allow-missing", action="store_true", help="leave out references that have no prediction")
     add_overwrite(parser, "replace an evaluation that is there")
@@ -66,9 +73,15 @@ def _evaluate(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         allow_missing=args.allow_missing,
         figure=not args.no_figure,
+        readout=args.readout,
         workers=args.workers,
     )
     print(acdc_table(evaluation) if args.table == "acdc" else evaluation_table(evaluation))
+    if args.readout:
+        from autolv.evaluation.readers import readout_agreement
+        from autolv.reporting.readers import readers_table
+
+        print(f"\n{readers_table(readout_agreement(evaluation.cases))}")
     show_next(args, _next(args))
 
 
@@ -79,6 +92,7 @@ def _next(args: argparse.Namespace) -> str:
         words += ["-d", args.dataset] if args.dataset else []
         words += ["--labels", ",".join(f"{name}={code}" for name, code in args.labels.items())] if args.labels else []
         words += ["--table", args.table] if args.table != "full" else []
+        words += ["--readout"] if args.readout else []
         words += ["--allow-missing"] if args.allow_missing else []
         return shlex.join(words)
     folder = Path(args.reference).expanduser().resolve().parent

@@ -34,6 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="also predict so many cases (default: %(const)s) with and without mirroring, to see what it gains, and time the "
         "levels of autolv_predict --quality",
     )
+    parser.add_argument(
+        "--no-report", action="store_true", help="write no report.html with curves, results by part and the worst cases"
+    )
     add_run(parser)
     add_device(parser)
     add_seed(parser)
@@ -59,6 +62,7 @@ def _find(args: argparse.Namespace) -> None:
         configurations=args.configuration,
         workers=args.workers,
         seed=args.seed,
+        report=not args.no_report,
         device=args.device,
         measure_passes=args.measure_passes,
     )

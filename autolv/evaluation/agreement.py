@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from autolv.evaluation.patients import QUANTITIES, Pair, patient_values
 from autolv.schema.results import Agreement, CaseMetrics
 
-_LIMITS = 1.96  # standard deviations: 95 % of a normal distribution
+LIMITS = 1.96  # standard deviations: 95 % of a normal distribution
 
 
 def agreement(predicted: ArrayLike, reference: ArrayLike) -> Agreement:
@@ -34,8 +34,8 @@ def agreement(predicted: ArrayLike, reference: ArrayLike) -> Agreement:
         r=_pearson(a, b),
         bias=bias,
         sd=sd,
-        lower_limit=bias - _LIMITS * sd,
-        upper_limit=bias + _LIMITS * sd,
+        lower_limit=bias - LIMITS * sd,
+        upper_limit=bias + LIMITS * sd,
         mae=float(np.abs(difference).mean()) if a.size else math.nan,
     )
 

@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from autolv.evaluation.student import student_quantile
 
 Interval = tuple[float, float]
-_RESAMPLES = 2000
+RESAMPLES = 2000
 
 
 def mean_interval(
-    values: ArrayLike, patients: Sequence[str], *, seed: int = 0, n: int = _RESAMPLES, confidence: float = 0.95
+    values: ArrayLike, patients: Sequence[str], *, seed: int = 0, n: int = RESAMPLES, confidence: float = 0.95
 ) -> Interval:
     """Return the (lower, upper) bootstrap interval of the mean of ``values`` over cases.
 
@@ -32,7 +32,7 @@ def mean_interval(
     table, codes, count = _by_patient(values, patients)
     if count < 2:
         return math.nan, math.nan
-    return _quantiles(_resampled_means(table, codes, count, n, seed), count, confidence)
+    return percentile_interval(_resampled_means(table, codes, count, n, seed), count, confidence)
 
 
 def paired_difference_interval(
@@ -41,7 +41,7 @@ def paired_difference_interval(
     patients: Sequence[str],
     *,
     seed: int = 0,
-    n: int = _RESAMPLES,
+    n: int = RESAMPLES,
     confidence: float = 0.95,
 ) -> Interval:
     """Return the (lower, upper) bootstrap interval of the mean of ``a - b``, two results on the same cases.
@@ -84,8 +84,9 @@ def _resampled_means(
     return result
 
 
-def _quantiles(means: NDArray[np.float64], patients: int, confidence: float) -> Interval:
+def percentile_interval(drawn: NDArray[np.float64], patients: int, confidence: float) -> Interval:
+    """Return the interval of a statistic ``drawn`` from resamples, shape (n,), of at least two ``patients``."""
     t = student_quantile((1.0 + confidence) / 2.0, patients - 1) * math.sqrt(patients / (patients - 1))
     tail = math.erfc(t / math.sqrt(2.0)) / 2.0  # of the normal distribution, below -t
-    lower, upper = np.quantile(means, (tail, 1.0 - tail))
+    lower, upper = np.quantile(drawn, (tail, 1.0 - tail))
     return float(lower), float(upper)

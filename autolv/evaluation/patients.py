@@ -11,9 +11,10 @@ from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY
 from autolv.readout.volumes import ejection_fraction_percent, myocardial_mass_g
 from autolv.schema.results import CaseMetrics
 
-EDV, ESV, EF, MASS = "EDV [ml]", "ESV [ml]", "EF [%]", "mass [g]"
+EDV, ESV, SV, EF, MASS = "EDV [ml]", "ESV [ml]", "SV [ml]", "EF [%]", "mass [g]"
 RV_EDV, RV_ESV, RV_EF = "RV EDV [ml]", "RV ESV [ml]", "RV EF [%]"
 QUANTITIES = (EDV, ESV, EF, MASS, RV_EDV, RV_ESV, RV_EF)
+READOUT_QUANTITIES = (EDV, ESV, SV, EF, MASS, RV_EDV, RV_ESV, RV_EF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientValues:
-    """One patient's quantities (keys of ``QUANTITIES``); those whose structure was not segmented are left out."""
+    """One patient's quantities (keys of ``READOUT_QUANTITIES``); those whose structure was not segmented are left out."""
 
     patient: str
     group: str | None
@@ -87,6 +88,8 @@ def _values(frames: Frames, names: set[str]) -> dict[str, Pair]:
                 ejection_fraction_percent(diastolic.predicted, systolic.predicted),
                 ejection_fraction_percent(diastolic.reference, systolic.reference),
             )
+    if LV_CAVITY in names:
+        values[SV] = Pair(values[EDV].predicted - values[ESV].predicted, values[EDV].reference - values[ESV].reference)
     if LV_MYOCARDIUM in names:
         wall = volume_pair(frames.end_diastole, LV_MYOCARDIUM)
         values[MASS] = Pair(myocardial_mass_g(wall.predicted), myocardial_mass_g(wall.reference))

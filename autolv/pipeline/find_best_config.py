@@ -10,6 +10,7 @@ from pathlib import Path
 from autolv.core.errors import ModelError
 from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
+from autolv.pipeline.choice_report import write_choice_report
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.learn_quality import learn_quality
 from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
@@ -38,16 +39,18 @@ def find_best_config(
     configurations: Sequence[str] | None = None,
     workers: int | None = None,
     seed: int = 0,
+    report: bool = True,
     device: str = "auto",
     measure_passes: int | None = None,
 ) -> BestConfig:
     """Choose between the trained configurations and their ensembles, choose the post-processing, write the model folder.
 
     Works with whatever folds are validated, and says which. All candidates are compared on the cases that they share;
-    a configuration that shares no fold with the others is left out, with a warning. ``measure_passes`` is the number of
-    cases on which it is measured what mirroring gains, and how long each level of quality takes on ``device``; without it
-    nothing is predicted. Raises ``ModelError`` naming the
-    exact command when nothing is trained, ``PlanError`` for an unknown configuration.
+    a configuration that shares no fold with the others is left out, with a warning. With ``report``, ``report.html`` in the
+    model folder shows dataset, plan, learning curves, candidates, results by part, worst cases and agreement.
+    ``measure_passes`` is the number of cases on which it is measured what mirroring gains, and how long each level of
+    quality takes on ``device``; without it nothing is predicted. Raises ``ModelError`` naming the exact command when
+    nothing is trained, ``PlanError`` for an unknown configuration.
     """
     workspace = Workspace.at(root)
     folder, record = open_dataset(workspace, dataset)
@@ -116,6 +119,8 @@ def find_best_config(
     for trial in steps.trials:
         _log.info("post-processing %s %s: %s (%+.5f)%s", trial.step.name, trial.step.structure,
                   "kept" if trial.kept else "left out", trial.gain, f", {trial.reason}" if not trial.kept else "")  # fmt: skip
+    if report:
+        write_choice_report(target, best, evaluation, scorer, trained, cases, workspace.fingerprint_file(dataset))
     _log.info("model folder: %s", target)
     return best
 

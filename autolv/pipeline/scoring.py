@@ -75,7 +75,7 @@ class Scorer:
     """
 
     def __init__(self, folder: Path, dataset: Dataset, trained: dict[str, list[TrainedFold]], *, workers: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._dataset = dataset
         self._structures = dataset.schema_.structures
         self._workers = workers
@@ -134,12 +134,11 @@ class Scorer:
 
     def evaluation(self, parts: Parts, cases: Sequence[Case], steps: tuple[Step, ...]) -> Evaluation:
         """Return the full evaluation, distances included, of an ensemble after ``steps``."""
-        keys = tuple(step.content_hash() for step in steps)
 
         def one(case: Case) -> CaseMetrics:
-            predicted, reference, spacing_mm = self._whole(parts, case, steps, keys)
+            predicted, reference = self.labels(parts, case, steps)
             return compare_case(
-                predicted, reference, spacing_mm, self._structures,
+                predicted, reference, self._of(case).spacing_mm, self._structures,
                 case=case.case, patient=case.patient, phase=case.phase, group=case.group,
                 not_annotated=case.not_annotated(self._structures),
             )  # fmt: skip
@@ -147,20 +146,19 @@ class Scorer:
         metrics = run_each(one, cases, name=lambda case: case.case, label="evaluate", workers=self._workers)
         return summarise(tuple(metrics))
 
+    def labels(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return an ensemble's labels of ``case`` after ``steps`` and the reference, (z, y, x) on the case's own grid."""
+        keys = tuple(step.content_hash() for step in steps)
+        known, found = self._of(case), self._after(parts, case, steps, keys).labels
+        return paste(found, known.box, known.shape), paste(known.reference, known.box, known.shape)
+
     def predicted(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> Predicted:
         """Return what an ensemble predicted of ``case``, read again: many cases' probabilities do not fit into memory."""
-        labels, reference, spacing_mm = self._whole(parts, case, steps, tuple(step.content_hash() for step in steps))
+        labels, reference = self.labels(parts, case, steps)
         mean, box = mean_in_box([(one.inside, one.box) for one in (self._stored(name, case) for name in parts)])
-        return Predicted(probabilities=mean, box=box, labels=labels, reference=reference, spacing_mm=spacing_mm)
-
-    def _whole(
-        self, parts: Parts, case: Case, steps: tuple[Step, ...], keys: tuple[str, ...]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Spacing]:
-        """Return labels after ``steps`` and reference on the whole grid, (z, y, x), and its spacing."""
-        known = self._of(case)
-        labels = self._after(parts, case, steps, keys).labels
-        predicted, reference = (paste(array, known.box, known.shape) for array in (labels, known.reference))
-        return predicted, reference, known.spacing_mm
+        return Predicted(
+            probabilities=mean, box=box, labels=labels, reference=reference, spacing_mm=self._of(case).spacing_mm
+        )
 
     def _stored(self, name: str, case: Case) -> Stored:
         return read_probabilities(self._place[name][case.case].place / "validation" / f"{case.case}.npz")
@@ -192,7 +190,7 @@ class Scorer:
         return self._prepared[case.case]
 
     def _prepare(self, case: Case) -> _Prepared:
-        volume = read_labels(self._folder / str(case.label))
+        volume = read_labels(self.folder / str(case.label))
         reference = self._dataset.schema_.to_internal(volume.array)
         stored = {name: self._stored(name, case) for name, places in self._place.items() if case.case in places}
         labels = {}

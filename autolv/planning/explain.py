@@ -102,7 +102,7 @@ def _section(
     """Yield the lines of some blocks; ``told`` remembers which entry stood first under which title."""
     same: dict[str, list[str]] = {}
     for block in blocks:
-        for entry in _entries(configuration, block):
+        for entry in entries_of(configuration, block):
             if entry in told:
                 same.setdefault(told[entry], []).append(entry[0])
                 continue
@@ -113,7 +113,7 @@ def _section(
         yield from textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
-def _entries(configuration: Configuration, block: str) -> list[tuple[str, str, str]]:
+def entries_of(configuration: Configuration, block: str) -> list[tuple[str, str, str]]:
     """Return (name, value, reason) of each field of a block."""
     record: Record = getattr(configuration, block)
     return [

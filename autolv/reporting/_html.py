@@ -54,10 +54,14 @@ def data_uri(picture: bytes, kind: str = "jpeg") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
-def table(rows: Sequence[Sequence[str]], head: Sequence[str], *, name: str = "") -> str:
-    """Return a table; all cells are text and are escaped."""
-    top = "".join(f"<th>{escaped(cell)}</th>" for cell in head)
-    lines = ["<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+def table(rows: Sequence[Sequence[str]], head: Sequence[str], *, name: str = "", left: int | None = None) -> str:
+    """Return a table; all cells are text and are escaped. Columns from ``left`` on are numbers and end right."""
+    kinds = [' class="number"' if left is not None and index >= left else "" for index in range(len(head))]
+    top = "".join(f"<th{kind}>{escaped(cell)}</th>" for cell, kind in zip(head, kinds, strict=True))
+    lines = [
+        "<tr>" + "".join(f"<td{kind}>{escaped(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
+        for row in rows
+    ]
     return f'<table class="{escaped(name)}"><thead><tr>{top}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 

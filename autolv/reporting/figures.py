@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM
+from autolv.evaluation.agreement import agreement_of
 from autolv.evaluation.patients import EDV, EF, ESV, MASS, Pair, patient_values
 from autolv.reporting._canvas import INK, colour_of, plain_axes, save, sheet
 from autolv.reporting._text import label_of, number, short_of
@@ -57,19 +58,21 @@ def progress_figure(history: Sequence[Mapping[str, float]], path: Path) -> None:
     save(figure, path)
 
 
-def agreement_figure(evaluation: Evaluation, path: Path) -> None:
-    """Draw Bland-Altman plots of EDV, ESV, EF and mass over patients, and write them to ``path``.
+def agreement_figure(evaluation: Evaluation, path: Path, quantities: Sequence[str] = (EDV, ESV, EF, MASS)) -> None:
+    """Draw Bland-Altman plots of some ``READOUT_QUANTITIES`` over patients, and write them to ``path``.
 
     Across: the mean of prediction and reference; up: prediction minus reference; lines: bias and limits of agreement.
     Quantities without any patient are left out.
     """
     patients = patient_values(evaluation.cases)
-    names = [name for name in (EDV, ESV, EF, MASS) if name in evaluation.agreement and evaluation.agreement[name].n]
+    pairs = {name: [p.values[name] for p in patients if name in p.values] for name in quantities}
+    agreements = {name: agreement_of(of) for name, of in pairs.items()}
+    names = [name for name, agreement in agreements.items() if agreement.n]
     columns = max(1, min(2, len(names)))
     figure = sheet(5.0 * columns, 3.6 * max(1, math.ceil(len(names) / columns)))
     for index, name in enumerate(names):
         axes = figure.add_subplot(math.ceil(len(names) / columns), columns, index + 1)
-        _bland_altman(axes, name, [p.values[name] for p in patients if name in p.values], evaluation.agreement[name])
+        _bland_altman(axes, name, pairs[name], agreements[name])
     save(figure, path)
 
 

@@ -28,7 +28,7 @@ def cases_csv(evaluation: Evaluation) -> str:
         rows += [_case_row(case, name, metrics) for name, metrics in case.structures.items()]
         nothing = [""] * (len(head) - 6)
         rows += [[*_names(case, name), *nothing, "not annotated"] for name in case.not_annotated]
-    return _csv(head, rows)
+    return csv_text(head, rows)
 
 
 def patients_csv(evaluation: Evaluation) -> str:
@@ -40,18 +40,18 @@ def patients_csv(evaluation: Evaluation) -> str:
         [
             patient.patient,
             patient.group or "",
-            *(_cell(v) for name in present for v in (patient.values[name].predicted, patient.values[name].reference)),
+            *(cell(v) for name in present for v in (patient.values[name].predicted, patient.values[name].reference)),
         ]
         for patient in patients
     )
-    return _csv(head, rows)
+    return csv_text(head, rows)
 
 
 def _case_row(case: CaseMetrics, name: str, metrics: StructureMetrics) -> list[str]:
     return [
         *_names(case, name),
-        *(_cell(value(metrics)) for value in METRICS.values()),
-        *(_cell(of_level(metrics).get(level, math.nan)) for of_level in LEVEL_METRICS.values() for level in LEVELS),
+        *(cell(value(metrics)) for value in METRICS.values()),
+        *(cell(of_level(metrics).get(level, math.nan)) for of_level in LEVEL_METRICS.values() for level in LEVELS),
         metrics.empty,
     ]
 
@@ -60,11 +60,13 @@ def _names(case: CaseMetrics, structure: str) -> list[str]:
     return [case.case, case.patient, case.phase or "", case.group or "", structure]
 
 
-def _cell(value: float) -> str:
+def cell(value: float) -> str:
+    """Return a number as a cell; empty for NaN."""
     return "" if math.isnan(value) else f"{round(value, 6):.10g}"
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of cells as CSV text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)

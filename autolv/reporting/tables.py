@@ -90,7 +90,7 @@ def candidates_table(best: BestConfig) -> str:
         "*: chosen; ~: cannot be told from the best (paired bootstrap of patients); EF: mean absolute error in points.",
         *textwrap.wrap(f"Chosen: {best.chosen}. {best.reason}", _WIDTH),
         *_scores(best, cases, patients),
-        f"Post-processing: {'; '.join(_step(step) for step in best.postprocessing) or 'none'}.",
+        f"Post-processing: {'; '.join(step_text(step) for step in best.postprocessing) or 'none'}.",
         *quality_lines(best),
     ]
     return "\n".join(lines)
@@ -252,7 +252,7 @@ def _acdc_clinical(rows: Sequence[AcdcRow]) -> list[str]:
 
 def _candidate_cells(candidate: Candidate, structures: Sequence[str]) -> tuple[str, ...]:
     return (
-        _folds(candidate.folds),
+        folds_text(candidate.folds),
         number(candidate.mean_dice, 4),
         interval(candidate.interval, 3).replace(" to ", "-"),
         *(number(candidate.dice.get(name, math.nan), 3) for name in structures),
@@ -262,7 +262,7 @@ def _candidate_cells(candidate: Candidate, structures: Sequence[str]) -> tuple[s
     )
 
 
-def _folds(folds: Sequence[int]) -> str:
+def folds_text(folds: Sequence[int]) -> str:
     """Return ``"0-4"`` for folds in a row, else ``"0,2"``."""
     in_a_row = len(folds) > 2 and list(folds) == list(range(folds[0], folds[0] + len(folds)))
     return f"{folds[0]}-{folds[-1]}" if in_a_row else ",".join(str(fold) for fold in folds)
@@ -278,7 +278,8 @@ def _wrapped(name: str) -> list[str]:
     return [line.strip() for line in lines]
 
 
-def _step(step: Step) -> str:
+def step_text(step: Step) -> str:
+    """Return a post-processing step in words."""
     return (
         f"{step.name.replace('_', ' ')} of {label_of(step.structure)}"
         if step.structure

@@ -48,6 +48,17 @@ class CaseFingerprint(Record):
     volume_ml: dict[str, float]
     slices: dict[str, int]
 
+    @property
+    def brightness(self) -> float:
+        """(Mean within the labels - mean of the image) / SD of the image; NaN where there is none."""
+        image = self.intensity
+        return (self.foreground_intensity.mean - image.mean) / image.sd if image.sd > 0 else math.nan
+
+    @property
+    def contrast(self) -> float:
+        """SD within the labels / SD of the image; NaN where there is none."""
+        return self.foreground_intensity.sd / self.intensity.sd if self.intensity.sd > 0 else math.nan
+
 
 class Spread(Record):
     """Minimum, 10th percentile, median, 90th percentile and maximum of a quantity over cases."""

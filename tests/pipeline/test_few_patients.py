@@ -30,6 +30,10 @@ def test_two_or_three_patients(tmp_path: Path, configuration: str, patients: int
     assert plan_main(["-d", "D", "--device", "cpu", "--time-budget", "1m", "--folds", str(patients), *at]) == 0
     assert train_main(["-d", "D", "-c", configuration, *_TRAIN, *at]) == 0
     assert find_main(["-d", "D", *at]) == 0
+    page = (Workspace.at(tmp_path).model("D", "default") / "report.html").read_text(encoding="utf-8")
+    assert page.count('<figure class="worst">') == 2  # both frames of the one patient that was validated
+    assert f"<summary>{configuration}: training</summary>" in page
+    assert f"{configuration}: training loss" in page
     evaluation = read_record(
         Evaluation, Workspace.at(tmp_path).fold("D", "default", configuration, 0) / "evaluation.json"
     )

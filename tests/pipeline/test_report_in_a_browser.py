@@ -13,14 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autolv.core.geometry import Volume
 from autolv.datasets._phantom_tree import ACDC_CODES, _in_codes
 from autolv.datasets.phantom import PhantomSpec, make_phantom
+from autolv.evaluation.case import compare_case
+from autolv.evaluation.summary import summarise
 from autolv.imageio.volumes import write_image, write_labels
 from autolv.pipeline.report import report
+from autolv.reporting.choice_page import Choice, choice_page
+from autolv.reporting.worst_cases import WorstCase
 from autolv.schema.readout import Readout
+from autolv.schema.results import BestConfig, Candidate
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -231,3 +237,39 @@ def test_the_policy_stops_what_would_be_loaded(browser, reported) -> None:
     browser.value("new Promise((done) => setTimeout(done, 200))")
     assert browser.value("window.bad") is None
     assert len(browser.troubles()) >= 2
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_a_cross_validation_fits_its_screen_and_asks_for_nothing(
+    browser, tmp_path: Path, width: int
+) -> None:
+    phantom = make_phantom(3, PhantomSpec(frames=4, shape=(6, 64, 64), spacing_mm=(12.0, 2.6, 2.6)))
+    structures, spacing_mm = phantom.truth.structures, phantom.geometry.spacing_mm
+    cases, worst = [], []
+    for frame, phase in ((0, "ED"), (2, "ES")):
+        image, truth = phantom.image[frame], phantom.labels[frame]
+        moved = np.roll(truth, 2, axis=2)
+        cases.append(compare_case(moved, truth, spacing_mm, structures, case=f"a_{phase}", patient="a", phase=phase))
+        worst.append(WorstCase(metrics=cases[-1], image=image, prediction=moved, reference=truth, structures=structures,
+                               spacing_mm=spacing_mm, causes=("<b>LV</b>",)))  # fmt: skip
+    candidate = Candidate(
+        name="2d_unet + 2d_attention_unet", configurations=("2d_unet",), folds=(0,), cases=2, patients=1, mean_dice=0.8,
+        interval=(0.7, 0.9), dice={}, ef_mae_percent=2.0, difference_to_best=0.0, difference_interval=(0.0, 0.0),
+        separable=False,
+    )  # fmt: skip
+    best = BestConfig(
+        dataset="D", run="default", labels=dict(ACDC_CODES), structures=structures, configurations={}, members=(),
+        postprocessing=(), candidates=(candidate,), chosen=candidate.name, reason="alone", score=0.8,
+        score_with_postprocessing=0.8, cross_fitted_score=0.8, folds_available="", fingerprint_hash="", licence_note="",
+        versions={},
+    )  # fmt: skip
+    rows = [{"epoch": float(epoch), "loss": 1.0 / epoch, "dice_lv_cavity": 0.5} for epoch in range(1, 9)]
+    choice = Choice(best=best, evaluation=summarise(tuple(cases)), fingerprint=None, histories={"2d_unet": {0: rows}},
+                    worst=worst)  # fmt: skip
+    (tmp_path / "report.html").write_text(choice_page(choice, "1.0"), encoding="utf-8")
+    browser.open(tmp_path / "report.html", width)
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value("document.querySelectorAll('figure.worst svg image').length") == 2
+    assert browser.value("getComputedStyle(document.querySelector('.outline.reference')).strokeDasharray") == "3px, 3px"
+    assert browser.value("document.querySelector('figure.worst li').textContent") == "<b>LV</b>"
+    assert browser.troubles() == []

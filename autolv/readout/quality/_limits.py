@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autolv.schema.fingerprint import CaseFingerprint, Fingerprint
+from autolv.schema.fingerprint import Fingerprint
 
 Range = tuple[float, float]
 FEWEST_CASES = 10  # from which on a smallest and a largest value say something of the cases to come
@@ -33,16 +33,9 @@ class Limits:
         return cls(
             cases=len(fingerprint.cases),
             spacing_mm=(z, y, x),
-            brightness=_range(_relative(case)[0] for case in fingerprint.cases),
-            contrast=_range(_relative(case)[1] for case in fingerprint.cases),
+            brightness=_range(case.brightness for case in fingerprint.cases),
+            contrast=_range(case.contrast for case in fingerprint.cases),
         )
-
-
-def _relative(case: CaseFingerprint) -> tuple[float, float]:
-    image, heart = case.intensity, case.foreground_intensity
-    if not image.sd > 0:  # NaN too
-        return math.nan, math.nan
-    return (heart.mean - image.mean) / image.sd, heart.sd / image.sd
 
 
 def _range(values: Iterable[float]) -> Range:

@@ -54,7 +54,7 @@ def test_patients_come_sorted_with_their_values() -> None:
     ]
     first, second = patient_values(cases)
     assert (first.patient, first.group, second.patient) == ("a", "NOR", "b")
-    assert list(first.values) == ["EDV [ml]", "ESV [ml]", "EF [%]"]
+    assert list(first.values) == ["EDV [ml]", "ESV [ml]", "EF [%]", "SV [ml]"]
     assert (first.values["EF [%]"].predicted, first.values["EF [%]"].reference) == pytest.approx((60.0, 50.0))
     assert (second.values["EDV [ml]"].predicted, second.values["EDV [ml]"].reference) == (100.0, 80.0)
     assert math.isnan(second.values["ESV [ml]"].reference)

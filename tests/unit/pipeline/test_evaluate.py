@@ -8,6 +8,8 @@ import pytest
 
 from autolv.core.errors import DataError, WorkspaceError
 from autolv.pipeline.evaluate import evaluate
+from autolv.schema.readers import ReadoutAgreement
+from autolv.schema.record import read_record
 
 ACDC = {"rv_cavity": 1, "lv_myocardium": 2, "lv_cavity": 3}
 MMS = {"lv_cavity": 1, "lv_myocardium": 2, "rv_cavity": 3}
@@ -102,3 +104,19 @@ def test_the_figure_is_left_out_on_request_and_nothing_else(tmp_path: Path) -> N
     assert written["with"].pop("agreement.png").startswith(b"\x89PNG")
     assert written["with"] == written["without"]
     assert set(written["without"]) == {"evaluation.json", "cases.csv", "patients.csv"}
+
+
+def test_the_read_out_s_agreement_is_written_beside_the_evaluation(tmp_path: Path) -> None:
+    places = two_maps(tmp_path, "p1_ED", "p1_ES", "p2_ED", "p2_ES")
+    out = tmp_path / "out"
+    evaluate(*places, output=out, labels=ACDC, readout=True, workers=0)
+    found = read_record(ReadoutAgreement, out / "readout_agreement.json")
+    assert [one.n for one in found.quantities] == [2] * 8
+    # LV: 6 columns of 2 rows, of 2 slices, of 8 mm3 a voxel: 0.192 ml on either side
+    assert found.quantities[0].bias.value == pytest.approx(0.0)
+    lines = (out / "readout_agreement.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("quantity,patients,r,r_lower_95,r_upper_95,icc,")
+    assert lines[1].startswith("EDV [ml],2,,,,,,,0,")
+    assert (out / "readout_agreement.png").read_bytes().startswith(b"\x89PNG")
+    evaluate(*places, output=tmp_path / "bare", labels=ACDC, readout=True, figure=False, workers=0)
+    assert not list((tmp_path / "bare").glob("*.png"))

@@ -20,6 +20,7 @@ from autolv.schema.predicted_quality import DiceRegression, ExpectedQuality, Int
 from autolv.schema.prediction import PredictedCase, PredictionOptions
 from autolv.schema.preprocessed import Grid, PreprocessedCase
 from autolv.schema.quality import Finding, NotChecked, Verdict
+from autolv.schema.readers import Estimate, QuantityAgreement, ReaderRange, ReadoutAgreement
 from autolv.schema.readout import (
     Method,
     Orientation,
@@ -138,6 +139,13 @@ def examples() -> Iterator[Record]:
                           trial={"float32": 0.4}),
         status="validated", minutes=12.0,
     )  # fmt: skip
+    estimate = Estimate(value=0.5, interval=(NAN, 0.7))
+    quantity = QuantityAgreement(
+        quantity="EF [%]", n=2, r=estimate, icc=estimate, bias=estimate, sd=estimate, lower_limit=estimate,
+        upper_limit=estimate, mae=estimate,
+        published=(ReaderRange(measure="icc", lower=0.8, upper=0.9, source="a paper"),),
+    )  # fmt: skip
+    yield ReadoutAgreement(patients=2, quantities=(quantity,))
     yield Evaluation(
         cases=(CaseMetrics(case="c", patient="p", phase="ED", group=None, structures={"lv_cavity": metrics()}),),
         mean_dice=0.95, summary={"lv_cavity": {"dice": 0.95, "hausdorff_mm": NAN}}, by_phase={}, by_group={},
