@@ -74,7 +74,11 @@ def fill_cache(
         write_stored(path, preprocess_case(folder, dataset, block, case, key, held))
         return True
 
-    done = run_each(one, dataset.training, name=lambda c: c.case, label="preprocess", workers=workers)
+    from threadpoolctl import threadpool_limits  # here, for the sake of the commands' help
+
+    # sums round in another order on more cores: a case is the same to the bit however many workers there are
+    with threadpool_limits(1, user_api="blas"):
+        done = run_each(one, dataset.training, name=lambda c: c.case, label="preprocess", workers=workers)
     _log.info("preprocessed %d cases, %d were up to date: %s", sum(done), len(done) - sum(done),
               workspace.cache(dataset.name, block.content_hash()))  # fmt: skip
     return sum(done)
