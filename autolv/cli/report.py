@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--images", metavar="IMAGES", help="an image, or the folder of those of the same names, to show"
     )
     parser.add_argument(
-        "--reference", metavar="LABELS",
+        "-r", "--reference", metavar="REF",
         help="label maps of the same names to compare with (default: those of -d DATASET, where it has them)",
     )  # fmt: skip
     parser.add_argument(

@@ -51,10 +51,10 @@ CASES = {
         },
     ),
     "find_best_config": (
-        "-d D -c 2d_unet 3d_unet --measure-passes --run long --device cpu --seed 5 --workers 1 --root ROOT",
+        "-d D -c 2d_unet 3d_unet --measure-passes --no-report --run long --device cpu --seed 5 --workers 1 --root ROOT",
         {
             "dataset": "D", "run": "long", "root": Path("ROOT"), "configurations": ["2d_unet", "3d_unet"], "workers": 1,
-            "seed": 5, "device": "cpu", "measure_passes": 20,
+            "seed": 5, "device": "cpu", "measure_passes": 20, "report": False,
         },
     ),
     "predict": (
@@ -76,11 +76,11 @@ CASES = {
         },
     ),
     "evaluate": (
-        "-r REF -p PRED -o OUT -d D --labels LV=3 --allow-missing --no-figure --overwrite --workers 1 --root ROOT",
+        "-r REF -p PRED -o OUT -d D --labels LV=3 --allow-missing --no-figure --readout --overwrite --workers 1 --root ROOT",
         {
             "reference": Path("REF"), "prediction": Path("PRED"), "output": Path("OUT"), "dataset": "D",
             "root": Path("ROOT"), "labels": {"LV": 3}, "overwrite": True, "workers": 1,
-            "allow_missing": True, "figure": False,
+            "allow_missing": True, "figure": False, "readout": True,
         },
     ),
     "report": (
@@ -124,8 +124,13 @@ def test_the_recipe_gets_what_the_flags_say(command: str, monkeypatch: pytest.Mo
 
 
 def test_the_public_names_are_the_recipes() -> None:
-    for name in set(autolv.__all__) - {"Predictor", "__version__"}:
+    recipes = {
+        "convert", "evaluate", "find_best_config", "import_nnunet", "plan_and_preprocess", "predict", "report", "train", "tune",
+    }  # fmt: skip
+    for name in recipes:
         assert getattr(autolv, name) is getattr(importlib.import_module(f"autolv.pipeline.{name}"), name)
+    for name in set(autolv.__all__) - recipes - {"Predictor", "__version__"}:
+        assert callable(getattr(autolv, name))
     assert autolv.Predictor is importlib.import_module("autolv.inference.predictor").Predictor
     assert set(autolv.__all__) <= set(dir(autolv))
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
