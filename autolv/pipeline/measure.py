@@ -132,8 +132,12 @@ def _find(
     ahead_s: float,
 ) -> _Found:
     """Return the way that was asked for, that is remembered and still as fast, or that a trial finds fastest."""
-    parts = _parts_that_fit(job, sampler.batch(0), loss, device)
     rates = matmul_rates(device)
+    if rates.get(job.precision, math.inf) < rates["float32"]:
+        _log.warning("%s multiplies matrices more slowly in %s (%.1f GFLOP/s) than in float32 (%.1f): --precision auto is "
+                     "faster.",
+                     device_name(device), job.precision, rates[job.precision], rates["float32"])  # fmt: skip
+    parts = _parts_that_fit(job, sampler.batch(0), loss, device)
     ways = candidates(device, rates, precision=job.precision, layout=job.layout)
     if job.precision != "auto":
         way = ways[0].model_copy(update={"compiled": job.compile_mode == "on"})

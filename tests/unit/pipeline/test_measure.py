@@ -173,3 +173,12 @@ def test_the_rate_of_a_step_is_told_as_a_share_of_the_fastest_product(
     assert measured.step_gflops == pytest.approx(flops / 2e-6 / 1e9, abs=0.01) == pytest.approx(635.9, abs=0.1)
     assert measured.matmul_gflops == RATES and measured.matmul_share == pytest.approx(635.9 / 140.0, abs=0.001)
     assert "636 GFLOP/s, 4.54 of this machine's matmul rate in bfloat16" in caplog.text
+
+
+def test_a_precision_that_is_slower_here_than_float32_is_taken_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        measured = _measure(replace(_job(tmp_path / "steps"), precision="float16"))
+    assert measured.precision == "float16"
+    assert "more slowly in float16 (1.0 GFLOP/s) than in float32 (100.0): --precision auto is faster" in caplog.text
