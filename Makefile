@@ -11,7 +11,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 help:
 	@echo "make setup     make $(VENV) and install autolv with what development needs"
 	@echo "make demo      the whole way on cine phantoms, at most 10 minutes on 2 cores"
-	@echo "make test      the test suite, at most 10 minutes on 2 cores"
+	@echo "make test      the test suite, 7 to 18 minutes on 2 cores, by processor"
 	@echo "make test-all  also what takes longer: kills, overfits, the README's commands, the demo"
 	@echo "make lint      ruff, ruff format, mypy, import-linter"
 	@echo "make format    let ruff mend and format what it can"
