@@ -19,7 +19,9 @@ from autolv.pipeline.scoring import Scorer
 from autolv.pipeline.versions import versions
 from autolv.planning.cost import flops_per_mm3
 from autolv.reporting.tables import candidates_table
+from autolv.schema.dataset import Case, Dataset
 from autolv.schema.fingerprint import Fingerprint
+from autolv.schema.levels import Quality, QualityLevel
 from autolv.schema.plan import Plan
 from autolv.schema.record import read_record, write_record, write_text
 from autolv.schema.results import BestConfig, Candidate
@@ -103,15 +105,14 @@ def find_best_config(
         quality=None if isinstance(quality, str) else quality,
         quality_reason=quality if isinstance(quality, str) else "",
     )
-    best = best.model_copy(update={"qualities": named_qualities(best)})
+    best = best.model_copy(update={"levels": named_qualities(best)})
     target = workspace.model(dataset, run)
     write_model(target, best, [fold.weights for fold in members])
     if measure_passes is not None:
-        from autolv.pipeline.passes import measured_qualities
-
-        with_folds = [(case, scorer.fold_of(case)) for case in cases]
-        levels = measured_qualities(target, best, folder, record, with_folds, measure_passes, device=device, seed=seed)
-        best = best.model_copy(update={"qualities": levels})
+        measured = _measured_levels(
+            target, best, folder, record, scorer, cases, measure_passes, device=device, seed=seed
+        )
+        best = best.model_copy(update={"levels": measured})
         write_record(best, target / "best_config.json")
     table = candidates_table(best)
     write_text(target / "candidates.txt", table + "\n")
@@ -123,6 +124,16 @@ def find_best_config(
         write_choice_report(target, best, evaluation, scorer, trained, cases, workspace.fingerprint_file(dataset))
     _log.info("model folder: %s", target)
     return best
+
+
+def _measured_levels(
+    target: Path, best: BestConfig, folder: Path, record: Dataset, scorer: Scorer, cases: Sequence[Case], count: int,
+    *, device: str, seed: int,
+) -> dict[QualityLevel, Quality]:  # fmt: skip
+    from autolv.pipeline.passes import measured_qualities  # here alone something is predicted, by PyTorch
+
+    with_folds = [(case, scorer.fold_of(case)) for case in cases]
+    return measured_qualities(target, best, folder, record, with_folds, count, device=device, seed=seed)
 
 
 def _require(

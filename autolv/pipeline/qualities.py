@@ -21,9 +21,9 @@ def named_qualities(best: BestConfig) -> dict[QualityLevel, Quality]:
 
 def quality_of(best: BestConfig, level: QualityLevel) -> Quality:
     """Return a level of a model; a ``ModelError`` where the model, one of old, has none."""
-    if level not in best.qualities:
+    if level not in best.levels:
         raise ModelError(
             "this model offers no levels of quality.",
             remedy="Run autolv_find_best_config again, or leave --quality out.",
         )
-    return best.qualities[level]
+    return best.levels[level]

@@ -254,7 +254,7 @@ class BestConfig(Record):
     fingerprint_hash: str
     licence_note: str
     versions: dict[str, str]
-    qualities: dict[QualityLevel, Quality] = {}  # empty in models of old
+    levels: dict[QualityLevel, Quality] = {}  # empty in models of old
     quality: PredictedQuality | None = None
     quality_reason: str = ""
 

@@ -109,4 +109,4 @@ def test_without_a_measurement_best_is_balanced_and_says_so() -> None:
 
 def test_a_model_of_old_has_no_levels() -> None:
     with pytest.raises(ModelError, match="no levels"):
-        quality_of(SimpleNamespace(qualities={}), "fast")  # type: ignore[arg-type]
+        quality_of(SimpleNamespace(levels={}), "fast")  # type: ignore[arg-type]

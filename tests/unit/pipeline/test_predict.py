@@ -440,7 +440,7 @@ def test_an_unknown_configuration_comes_with_the_known_ones(
 
 def test_a_level_of_quality_says_which_networks_predict(model: Threshold, tmp_path: Path) -> None:
     image(tmp_path / "in", "a.nii")
-    model.best.qualities = {
+    model.best.levels = {
         "fast": Quality(configurations=("2d_unet",), folds=(1,)), "best": Quality(mirror=True),
     }  # fmt: skip
     run(tmp_path, quality="fast")
