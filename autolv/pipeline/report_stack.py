@@ -40,11 +40,12 @@ def read_stack(subject: Subject, schema: LabelSchema, *, ed_frame: int | None, e
     if first.is_cine:
         file = subject.files[0]
         labels = schema.to_internal(first.array)
-        frames = dict(enumerate(labels, start=1))
-        image = _image(file, first.geometry, len(frames))
+        chosen = () if file.status is None else file.status.frame_numbers  # of a cine, where not all were predicted
+        frames = dict(zip(chosen or range(1, len(labels) + 1), labels, strict=True))
+        image = _image(file, first.geometry, len(frames), chosen)
         return Stack(
-            labels=frames, images={} if image is None else dict(enumerate(image, start=1)), geometry=first.geometry,
-            frame_time_ms=first.frame_time_ms, whole_cycle=True, ed_frame=ed_frame, es_frame=es_frame,
+            labels=frames, images={} if image is None else dict(zip(frames, image, strict=True)), geometry=first.geometry,
+            frame_time_ms=None if chosen else first.frame_time_ms, whole_cycle=not chosen, ed_frame=ed_frame, es_frame=es_frame,
             counted_by_files=False,
             expected_dice=frame_dice([file], [list(frames)], frames, schema.structures, first.geometry.voxel_ml),
         )  # fmt: skip
@@ -94,12 +95,14 @@ def _phase(files: Sequence[LabelFile], numbers: Sequence[int], phase: str) -> in
     return found[0] if found else None
 
 
-def _image(file: LabelFile, geometry: Geometry, frames: int) -> NDArray[np.generic] | None:
-    """Return the image of a label map as (t, z, y, x), ``None`` where there is none."""
+def _image(file: LabelFile, geometry: Geometry, frames: int, chosen: Sequence[int] = ()) -> NDArray[np.generic] | None:
+    """Return the image of a label map, (t, z, y, x), of a cine the ``chosen`` frames; ``None`` where there is none."""
     if file.image is None:
         return None
     volume = read_image(file.image)
     array = volume.array if volume.is_cine else volume.array[None]  # (t, z, y, x)
+    if chosen and max(chosen) <= len(array):
+        array = array[[number - 1 for number in chosen]]
     if len(array) != frames or volume.geometry.shape != geometry.shape:
         raise DataError(
             f"the image {file.image.name} has {len(array)} frames of shape {volume.geometry.shape}, its label map "
