@@ -4,6 +4,7 @@
     python benchmarks/gpu_training.py speed acdc.npz --out speed.json
     python benchmarks/gpu_training.py train acdc.npz -c 2d_unet -f all --iterations 4000 --minutes 9 --out DIR
     python benchmarks/gpu_training.py table acdc.npz DIR
+    python benchmarks/gpu_training.py install DIR --root WORKSPACE -d ACDC -c 2d_unet --run gpu
 
 ``pack`` runs where the dataset is planned and preprocessed. It puts all that the others need into one file of at most
 60 MB: of each case the square about the centre of its field that holds every heart of the dataset and a margin, in 256
@@ -16,6 +17,9 @@ leaves it in parts of that size) and stops; the same command goes on, to the sam
 GPU with --deterministic. Weights are left in half precision, and scored so. Exit status 3: there is more to do.
 
 ``speed`` takes the networks, patches and batches of nnU-Net's plans for ACDC, or those that -c names, through the same loop.
+
+``install`` puts what ``train`` left into a workspace, whose plan and splits must be those that it was trained by; then
+``autolv_train`` with the flags that it prints predicts and scores the validation patients, and all else goes on as usual.
 
 ``train``, ``speed`` and ``table`` need torch, numpy, scipy, pydantic and acvl-utils (which imports blosc2), and nothing else.
 """
@@ -44,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        return {"pack": _pack, "train": _train, "speed": _speed, "table": _table}[args.command](args)
+        return {"pack": _pack, "train": _train, "speed": _speed, "table": _table, "install": _install}[args.command](args)
     except AutolvError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
@@ -66,6 +70,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     pack.add_argument("--out", type=Path, required=True, metavar="FILE")
     train = commands.add_parser("train", help="train and score folds for some minutes; again to go on")
     train.add_argument("-f", "--folds", nargs="+", default=["all"], metavar="FOLD", help="numbers, or all")
+    train.add_argument(
+        "--plan", type=Path, metavar="FILE", help="a plan of the same dataset, preprocessed alike (default: the pack's)"
+    )
+    train.add_argument("--splits", type=Path, metavar="FILE", help="other folds of its patients (default: the pack's)")
     train.add_argument("--iterations", type=int, help="per fold (default: the plan's)")
     train.add_argument("--minutes", type=float, default=9.0, help="of this piece (default: %(default)s)")
     train.add_argument("--seed", type=int, default=0)
@@ -77,6 +85,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     speed = commands.add_parser("speed", help="seconds per iteration and how busy the device is")
     speed.add_argument("--iterations", type=int, default=30)
     speed.add_argument("--compile", choices=("off", "auto", "on"), default="auto")
+    put = commands.add_parser("install", help="put trained folds into a workspace, as runs that lack their validation")
+    put.add_argument("folder", type=Path, metavar="FOLDER", help="train's --out")
+    put.add_argument("--root", type=Path, default=Path())
+    put.add_argument("-d", "--dataset", required=True)
+    put.add_argument("-c", "--configurations", nargs="+", required=True, metavar="NAME")
+    put.add_argument("--run", default="gpu", help="its name (default: %(default)s)")
     table = commands.add_parser("table", help="five-fold means with intervals, beside published ones")
     for command in (train, speed, table):
         command.add_argument("pack", type=Path, metavar="PACK")
@@ -113,13 +127,13 @@ def _pack(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     begin = time.monotonic()
-    from on_gpu.folds import Settings, run_folds
-    from on_gpu.packed import read_pack
+    from on_gpu.folds import Settings, run_folds, trained_by
+    from on_gpu.packed import in_place_of, read_pack
 
     from autolv.runtime.determinism import deterministic
     from autolv.runtime.device import resolve_device
 
-    pack, device = read_pack(args.pack), resolve_device(args.device)
+    pack, device = in_place_of(read_pack(args.pack), args.plan, args.splits), resolve_device(args.device)
     numbers = range(len(pack.splits.folds))
     folds = list(numbers) if args.folds == ["all"] else [int(fold) for fold in args.folds]
     if not set(folds) <= set(numbers):
@@ -128,6 +142,7 @@ def _train(args: argparse.Namespace) -> int:
         training = pack.configuration(name).training
         settings = Settings(
             pack=hashlib.sha256(args.pack.read_bytes()).hexdigest()[:16],
+            configuration=trained_by(pack.configuration(name)), splits=pack.splits.content_hash(),
             iterations=args.iterations or training.epochs * training.iterations_per_epoch, seed=args.seed,
             precision=args.precision, channels_last=args.channels_last, compiled=args.compile,
             graphs=device.type == "cuda" and not args.no_graphs,
@@ -174,6 +189,20 @@ def _speed(args: argparse.Namespace) -> int:
         print(json.dumps(rows[-1]), flush=True)
     if args.out is not None:
         args.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _install(args: argparse.Namespace) -> int:
+    from on_gpu.folds import Place
+    from on_gpu.install import install
+
+    from autolv.core.workspace import Workspace
+
+    for name in args.configurations:
+        place = Place(folder=args.folder, name=name)
+        folds, choices = install(Workspace.at(args.root), args.dataset, args.run, place)
+        print(f"{name}: folds {', '.join(map(str, folds)) or 'none that are new'} put into the run {args.run!r}")
+        print(f"next: autolv_train -d {args.dataset} -c {name} -f all --run {args.run} --root {args.root}{choices.flags}")
     return 0
 
 

@@ -57,26 +57,26 @@ def _upright() -> Preset:
 def _vendor_robust() -> Preset:
     """Return what stands for scanners, centres and patients that the training set does not hold.
 
-    Rotation, scaling, gamma and the additive brightness are those of the winner of the M&Ms challenge (Full 2021); a
-    uniform range replaces its normal distribution of brightness, with the same standard deviation of 0.2. To these come
-    coil fields, tone curves, ghosts, Rician noise, slices displaced by breathing, and stacks stored in any of the eight
-    orientations; their ranges are wider than the phantoms of other vendors and narrower than what hides a heart.
+    The kinds of transform of the winner of the M&Ms challenge (Full 2021), whose ranges of scaling, gamma and additive
+    brightness these are (a uniform range replaces its normal distribution of brightness, with the same standard deviation
+    of 0.2), and coil fields, tone curves, ghosts, Rician noise, slices displaced by breathing, and stacks stored in any of
+    the eight orientations. Seven in ten samples lie as they were stored, but for turns of at most 30 degrees, and each
+    change of intensity is seldom: when all were as frequent as there, runs of minutes lost a hundredth of Dice on images
+    as they are and gained nothing on others (docs/benchmarks.md).
     """
     half_width = 0.2 * math.sqrt(3)  # of a uniform distribution with a standard deviation of 0.2
     return replace(
-        _default(),
-        rotation_rad=Chance(probability=0.7, low=-math.pi, high=math.pi),
-        scale=Chance(probability=0.5, low=0.65, high=1.6),
-        mirror_probability=0.5,
-        gamma=Chance(probability=0.3, low=0.5, high=1.6, balanced=True),
+        _upright(),
+        scale=Chance(probability=0.4, low=0.65, high=1.6),
+        gamma=Chance(probability=0.2, low=0.5, high=1.6, balanced=True),
         contrast=Chance(probability=0.15, low=0.65, high=1.5, balanced=True),
-        orientation_probability=0.5,
-        slice_shift_px=Chance(probability=0.3, low=0.5, high=3.0),
-        brightness_shift=Chance(probability=0.3, low=-half_width, high=half_width),
-        tone_bend=Chance(probability=0.3, low=0.1, high=0.6),
-        bias_strength=Chance(probability=0.3, low=0.1, high=0.4),
-        ghost_strength=Chance(probability=0.1, low=0.05, high=0.3),
-        rician_sd=Chance(probability=0.15, low=0.05, high=0.3),
+        orientation_probability=0.3,
+        slice_shift_px=Chance(probability=0.15, low=0.5, high=3.0),
+        brightness_shift=Chance(probability=0.15, low=-half_width, high=half_width),
+        tone_bend=Chance(probability=0.15, low=0.1, high=0.6),
+        bias_strength=Chance(probability=0.2, low=0.1, high=0.4),
+        ghost_strength=Chance(probability=0.05, low=0.05, high=0.3),
+        rician_sd=Chance(probability=0.2, low=0.05, high=0.5),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -45,6 +46,8 @@ class Settings:
     """What may not change between the pieces of a run."""
 
     pack: str
+    configuration: str
+    splits: str
     iterations: int
     seed: int
     precision: str
@@ -138,6 +141,11 @@ def loss_of(configuration: Configuration) -> Loss:
     return cast("Loss", DeepSupervisionLoss(loss, configuration.training.deep_supervision_weights))
 
 
+def trained_by(configuration: Configuration) -> str:
+    """Return a hash of all numbers of a configuration that shape a training."""
+    return hashlib.sha256("".join(configuration.block_hashes()).encode()).hexdigest()[:16]
+
+
 def fresh_network(network: Network, seed: int, way: Way, device: torch.device) -> torch.nn.Module:
     """Return the untrained network of a seed, on ``device`` and in the layout of ``way``."""
     with torch.random.fork_rng(devices=[]):
@@ -208,7 +216,7 @@ def _train(
     except Interrupted:
         state.save(path)
         finished = False
-    known["train_seconds"] = _seconds(state)
+    known |= {"train_seconds": _seconds(state), "history": state.history, "torch": str(torch.__version__)}
     _log.info("%s fold %d: iteration %d of %d, %.1f s of steps in this piece", place.name, fold, state.iteration,
               settings.iterations, known["train_seconds"] - before)  # fmt: skip
     if finished:

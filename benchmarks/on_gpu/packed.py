@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from autolv.core.errors import DataError, PlanError
 from autolv.ops.crop import crop, nonzero_box, paste
 from autolv.schema.plan import Configuration, Plan
 from autolv.schema.preprocessed import Box, PreprocessedCase
-from autolv.schema.record import from_json, write_bytes
+from autolv.schema.record import from_json, read_record, write_bytes
 from autolv.schema.splits import Splits
 from autolv.training.sampler import TrainingCase
 
@@ -99,6 +99,27 @@ def read_pack(path: Path) -> Pack:
         splits=from_json(Splits, index["splits"], where=where),
         cases=cases,
     )
+
+
+def in_place_of(pack: Pack, plan: Path | None, splits: Path | None) -> Pack:
+    """Return the pack with another plan and other folds where files are named, of its own patients and voxels.
+
+    Raises ``PlanError`` where a configuration of the plan is preprocessed otherwise, or folds name unknown patients.
+    """
+    block = next(iter(pack.plan.configurations.values())).preprocessing.content_hash()
+    if plan is not None:
+        pack = replace(pack, plan=read_record(Plan, plan))
+        other = [n for n, c in pack.plan.configurations.items() if c.preprocessing.content_hash() != block]
+        if other:
+            raise PlanError(f"{other[0]} of {plan} is preprocessed otherwise than the pack's cases.",
+                            remedy="Pack it by itself.")  # fmt: skip
+    if splits is not None:
+        pack = replace(pack, splits=read_record(Splits, splits))
+        known = {case.record.patient for case in pack.cases}
+        named = {patient for fold in pack.splits.folds for patient in (*fold.train, *fold.validation)}
+        if named - known:
+            raise PlanError(f"{splits} names {min(named - known)}, which is not in the pack.", remedy="Pack them first.")
+    return pack
 
 
 def training_case(packed: PackedCase, device: torch.device) -> TrainingCase:
