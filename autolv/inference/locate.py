@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,10 @@ from autolv.schema.preprocessed import Grid
 
 _SLICES = 5  # enough for a place in-plane, which hardly changes from base to apex
 _FROM, _TO = 0.2, 0.8  # of the stack: beyond lie the great vessels, and the apex
-_LARGEST_RIVAL = 0.25  # of the heart's votes that another place may get
+_LARGEST_RIVAL = 0.5  # of the heart's votes that another place may get
+_LARGEST_RIVAL_IN_PART = 0.25  # the same where no place has three structures
+_SEEN_IN = 2  # slices, that a pixel counts for the heart's box: what hangs on to it in a single one does not
+_NOTHING = 1e-9  # of a pixel, so that there is a logarithm
 _SMALLEST, _LARGEST = 0.15, 0.9  # of the window's side that a heart takes up
 _MARGIN = 4  # pixels between heart and window, except where the image ends
 _ROUNDING = 1e-6  # of a voxel: an edge that lies on another stays there
@@ -58,27 +62,58 @@ def coarse_slices(slices: int) -> tuple[int, ...]:
 def find_heart(labels: NDArray[np.uint8], window: Sequence[int]) -> Found | None:
     """Return the heart in ``labels`` (k, y, x) of a few slices, or ``None`` where it is not sure.
 
-    Each pixel has as many votes as slices in which it is labelled; the connected place with most of them is the heart.
-    It is not sure if there is none, if another place has a quarter of its votes, or if it is too small or too large for
-    a ``window`` (y, x) to hold it with what surrounds it.
+    Each connected place, seen from above, has votes (see ``_votes``); the one with most of them is the heart. It is not sure
+    if there is none, if another place has more than a share of its votes, or if it is too small or too large for a
+    ``window`` (y, x) to hold it with what surrounds it.
     """
-    votes = (labels > 0).sum(axis=0)
-    places, count = ndimage.label(votes > 0, structure=np.ones((3, 3)))
+    present = labels > 0
+    places, count = ndimage.label(present.any(axis=0), structure=np.ones((3, 3)))
     if count == 0:
         return None
-    weights = np.asarray(ndimage.sum_labels(votes, places, np.arange(1, count + 1)))
-    first = int(weights.argmax())
-    if (np.delete(weights, first) > _LARGEST_RIVAL * weights[first]).any():
+    votes, largest_rival = _votes(labels, places, count)
+    first = int(votes.argmax())
+    if (np.delete(votes, first) > largest_rival * votes[first]).any():
         return None
-    rows, columns = ndimage.find_objects(places)[first]
-    found = Found(low=(rows.start, columns.start), high=(rows.stop, columns.stop))
+    heart = present & (places == first + 1)
+    often = heart.sum(axis=0) >= _SEEN_IN
+    found = box_of(heart * often if often.any() else heart)
     return found if fits(found, window) else None
+
+
+def _votes(labels: NDArray[np.uint8], places: NDArray[np.signedinteger[Any]], count: int) -> tuple[NDArray[np.float64], float]:
+    """Return the votes of each of ``count`` places, and which share of the first's makes another one a rival.
+
+    Other organs are taken for a wall with its cavity more often than for a whole heart, and not in each slice. So a slice
+    gives a place the geometric mean of the areas of all structures that are found anywhere, nothing where one of them is
+    missing, and the sum counts by the share of slices that give something. Where no place has all structures in any
+    slice, each has as many votes as pixels are labelled in it; there, and of fewer than three structures, less is a rival.
+    """
+    slices = len(labels)
+    structures = np.unique(labels[labels > 0])
+    areas = np.zeros((len(structures), slices, count))
+    for row, structure in enumerate(structures):
+        for z in range(slices):
+            areas[row, z] = np.bincount(places[labels[z] == structure], minlength=count + 1)[1:]
+    means = np.exp(np.log(np.maximum(areas, _NOTHING)).mean(axis=0)) * (areas > 0).all(axis=0)
+    whole = means.sum(axis=0) * (means > 0).mean(axis=0)
+    if not whole.any():
+        return areas.sum(axis=(0, 1)), _LARGEST_RIVAL_IN_PART
+    return whole, _LARGEST_RIVAL if len(structures) > 2 else _LARGEST_RIVAL_IN_PART
 
 
 def fits(found: Found, window: Sequence[int]) -> bool:
     """Return whether a heart is neither too small nor too large for a ``window`` (y, x) about it."""
     sides = [(high - low) / side for low, high, side in zip(found.low, found.high, window, strict=True)]
     return _SMALLEST <= max(sides) <= _LARGEST
+
+
+def box_of(labels: NDArray[np.uint8] | NDArray[np.bool_]) -> Found:
+    """Return the box in-plane of all that is labelled in ``labels`` (z, y, x); a ``ValueError`` where nothing is."""
+    present = np.any(labels > 0, axis=0)
+    if not present.any():
+        raise ValueError("nothing is labelled")
+    rows, columns = (np.flatnonzero(present.any(axis=axis)) for axis in (1, 0))
+    return Found(low=(int(rows[0]), int(columns[0])), high=(int(rows[-1]) + 1, int(columns[-1]) + 1))
 
 
 def window_about(found: Found, shape: Sequence[int], window: Sequence[int]) -> tuple[int, int]:

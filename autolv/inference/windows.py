@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from autolv.inference.locate import (
     Found,
     apart_from_heart,
+    box_of,
     coarse_slices,
     find_heart,
     fits,
@@ -36,6 +37,7 @@ from autolv.schema.preprocessed import Box
 
 _PAD_VALUE = 0.0  # the image's mean after normalisation; training fills the outside of the image with the same
 _OVERLAP = 0.5  # the distance between windows, as a fraction of the window
+_TRIES = 2  # windows about the heart, the second about what the first has labelled
 _DEVICE_BATCH = {2: 64, 3: 4}  # windows per pass on an accelerator, for 2D and 3D networks
 
 Region = tuple[slice, slice, slice]
@@ -125,14 +127,28 @@ class SlidingWindows:
     def about_heart(self, image: NDArray[np.float32], found: Found) -> Logits | None:
         """Return the logits of one window per slice (2D networks) or of the stack, about the heart.
 
-        There is one heart: what is labelled apart from it is background. ``None`` where the heart does not fit the
-        window, or where labels reach a side of it beyond which the image goes on: there the whole field is to be predicted.
+        There is one heart: what is labelled apart from it is background. Where labels reach a side of the window beyond
+        which the image goes on, a window about these labels is tried once. ``None`` where that does not help, or where the
+        heart does not fit the window: there the whole field is to be predicted.
         """
+        stack, inside = self._padded(image)
+        found = found.moved(inside[1].start, inside[2].start)
+        for _ in range(_TRIES):
+            if not fits(found, self._plan.patch[-2:]):
+                return None
+            start, logits, labels = self._window(stack, found)
+            if not reaches_border(labels, start, stack.shape[-2:]):
+                return self._inside(logits, start, inside, image.shape)
+            moved = box_of(labels).moved(*start)
+            if window_about(moved, stack.shape[-2:], self._plan.patch[-2:]) == start:
+                return None
+            found = moved
+        return None
+
+    def _window(self, stack: torch.Tensor, found: Found) -> tuple[tuple[int, int], torch.Tensor, NDArray[np.uint8]]:
+        """Return where the window about the heart starts in ``stack`` (y, x), its logits and its labels, of one heart."""
         window = self._plan.patch[-2:]
-        if not fits(found, window):
-            return None
-        stack, (depth, rows, columns) = self._padded(image)
-        y, x = window_about(found.moved(rows.start, columns.start), stack.shape[-2:], window)
+        y, x = window_about(found, stack.shape[-2:], window)
         part = stack[..., y : y + window[0], x : x + window[1]]
         logits = self._blend(part, self._regions(part, ((0,), (0,))))
         labels = _labels(logits)
@@ -141,15 +157,19 @@ class SlidingWindows:
             where = torch.from_numpy(stray).to(logits.device)
             logits[0, where], logits[1:, where] = CERTAIN, 0.0
             labels[stray] = 0
-        if reaches_border(labels, (y, x), stack.shape[-2:]):
-            return None
+        return (y, x), logits, labels
+
+    def _inside(self, logits: torch.Tensor, start: tuple[int, int], inside: Region, shape: Sequence[int]) -> Logits:
+        """Return what of a window that starts at ``start`` (y, x) of the padded image lies ``inside`` the image."""
+        (y, x), (depth, rows, columns) = start, inside
+        height, width = self._plan.patch[-2:]
         top, left = max(y, rows.start), max(x, columns.start)
-        bottom, right = min(y + window[0], rows.stop), min(x + window[1], columns.stop)
+        bottom, right = min(y + height, rows.stop), min(x + width, columns.stop)
         kept = logits[:, depth, top - y : bottom - y, left - x : right - x]
         return Logits(
             array=np.ascontiguousarray(kept.cpu().numpy()),
             box=(
-                (0, image.shape[0]),
+                (0, shape[0]),
                 (top - rows.start, bottom - rows.start),
                 (left - columns.start, right - columns.start),
             ),

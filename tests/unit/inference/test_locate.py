@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from autolv.inference.locate import (
     Found,
     apart_from_heart,
+    box_of,
     coarse_slices,
     find_heart,
     fits,
@@ -56,6 +57,49 @@ def test_small_false_places_do_not_matter() -> None:
 )
 def test_what_does_not_look_like_one_heart_is_not_sure(boxes: tuple[tuple[int, int, int, int], ...]) -> None:
     assert find_heart(_stack(*boxes), _WINDOW) is None
+
+
+def _painted(*parts: tuple[int, slice, int, int, int, int], slices: int = 5) -> NDArray[np.uint8]:
+    """Return labels with boxes: structure, slices, and rows and columns from and to."""
+    labels = np.zeros((slices, 80, 90), dtype=np.uint8)
+    for structure, z, y0, y1, x0, x1 in parts:
+        labels[z, y0:y1, x0:x1] = structure
+    return labels
+
+
+_EACH = slice(None)
+_HEART = ((1, _EACH, 20, 28, 40, 48), (2, _EACH, 28, 34, 40, 48), (3, _EACH, 20, 34, 48, 54))
+
+
+def test_a_larger_wall_with_a_cavity_but_no_right_ventricle_is_no_rival() -> None:
+    organ = ((1, slice(0, 3), 50, 66, 4, 18), (2, slice(0, 3), 66, 76, 4, 18))
+    assert (np.isin(_painted(*organ), (1, 2))).sum() > 0.6 * (_painted(*_HEART) > 0).sum()
+    assert find_heart(_painted(*_HEART, *organ), _WINDOW) == Found(low=(20, 40), high=(34, 54))
+
+
+def test_a_whole_heart_elsewhere_is_a_rival_and_one_in_few_slices_is_not() -> None:
+    there = [(structure, 40 + y0, 40 + y1, x0 - 30, x1 - 30) for structure, _, y0, y1, x0, x1 in _HEART]
+    often, seldom = (tuple((s, z, *box) for s, *box in there) for z in (_EACH, slice(1, 3)))
+    assert find_heart(_painted(*_HEART, *often), _WINDOW) is None
+    assert find_heart(_painted(*_HEART, *seldom), _WINDOW) == Found(low=(20, 40), high=(34, 54))
+
+
+def test_where_no_place_has_all_structures_pixels_count() -> None:
+    wall = (2, _EACH, 20, 34, 40, 54)
+    small, large = (1, _EACH, 60, 64, 4, 8), (1, _EACH, 60, 70, 4, 18)
+    assert find_heart(_painted(wall, small), _WINDOW) == Found(low=(20, 40), high=(34, 54))
+    assert find_heart(_painted(wall, large), _WINDOW) is None
+
+
+def test_what_hangs_on_to_the_heart_in_one_slice_does_not_widen_its_box() -> None:
+    tail = (2, slice(2, 3), 30, 34, 20, 40)
+    assert find_heart(_painted(*_HEART, tail), _WINDOW) == Found(low=(20, 40), high=(34, 54))
+
+
+def test_the_box_of_labels_is_theirs_in_plane() -> None:
+    assert box_of(_painted(*_HEART)) == Found(low=(20, 40), high=(34, 54))
+    with pytest.raises(ValueError, match="nothing is labelled"):
+        box_of(_painted())
 
 
 def test_the_window_is_centred_and_stays_in_the_image() -> None:
@@ -147,6 +191,15 @@ def test_about_the_heart_the_logits_are_the_networks(patch: tuple[int, ...]) -> 
 )
 def test_a_place_that_is_not_sure_is_none(boxes: tuple[tuple[int, int, int, int], ...]) -> None:
     assert SlidingWindows(Threshold().eval(), _plan((32, 32))).find_heart(_image(*boxes)) is None
+
+
+def test_a_window_that_cuts_the_heart_is_put_about_what_it_shows() -> None:
+    image = _image((20, 40, 40, 60))
+    network = Threshold().eval()
+    logits = SlidingWindows(network, _plan((32, 32))).about_heart(image, Found(low=(10, 40), high=(30, 60)))
+    assert logits is not None and logits.box == ((0, 9), (12, 44), (34, 66))  # rows 4 to 36 are first, which cut it
+    assert (logits.array.argmax(0) == 1).sum() == 9 * 20 * 20
+    assert network.windows == 2 * 9
 
 
 def test_labels_at_the_windows_border_and_hearts_that_do_not_fit_are_left_to_the_whole_field() -> None:
