@@ -80,7 +80,9 @@ def find_heart(labels: NDArray[np.uint8], window: Sequence[int]) -> Found | None
     return found if fits(found, window) else None
 
 
-def _votes(labels: NDArray[np.uint8], places: NDArray[np.signedinteger[Any]], count: int) -> tuple[NDArray[np.float64], float]:
+def _votes(
+    labels: NDArray[np.uint8], places: NDArray[np.signedinteger[Any]], count: int
+) -> tuple[NDArray[np.float64], float]:
     """Return the votes of each of ``count`` places, and which share of the first's makes another one a rival.
 
     Other organs are taken for a wall with its cavity more often than for a whole heart, and not in each slice. So a slice

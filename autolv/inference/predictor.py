@@ -25,7 +25,7 @@ from autolv.ops.temperature import with_temperature
 from autolv.parallel import naming
 from autolv.postprocessing import apply_steps
 from autolv.preprocessing.inverse import on_whole_grid
-from autolv.runtime.device import memory_format, resolve_device
+from autolv.runtime.device import memory_format, resolve_device, with_weights_in
 from autolv.schema.plan import Configuration
 from autolv.schema.preprocessed import Box
 from autolv.schema.results import BestConfig, Member
@@ -156,9 +156,10 @@ class Predictor:
             there = ", ".join(f"{member.configuration} fold {member.fold}" for member in best.members)
             raise ModelError(f"{folder} has no such member.", remedy=f"It has: {there}.")
         where = resolve_device(device)
+        rounded = best.precision if precision is None else precision
         networks = []
         for member in members:
-            network = load_network(folder, best, member).to(where)
+            network = with_weights_in(load_network(folder, best, member).to(where), rounded)
             layout = memory_format(
                 best.configurations[member.configuration].network.dimensions, channels_last=channels_last
             )
@@ -167,7 +168,7 @@ class Predictor:
             best,
             networks,
             device=where,
-            precision=best.precision if precision is None else precision,
+            precision=rounded,
             channels_last=channels_last,
             mirror=mirror,
             postprocess=postprocess,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, product
+from itertools import chain, combinations, pairwise, product
 from typing import final
 
 import numpy as np
@@ -38,6 +38,7 @@ from autolv.schema.preprocessed import Box
 _PAD_VALUE = 0.0  # the image's mean after normalisation; training fills the outside of the image with the same
 _OVERLAP = 0.5  # the distance between windows, as a fraction of the window
 _TRIES = 2  # windows about the heart, the second about what the first has labelled
+_CPU_BATCH = 8  # windows of slices per pass on a CPU: more are no faster per window (docs/benchmarks.md)
 _DEVICE_BATCH = {2: 64, 3: 4}  # windows per pass on an accelerator, for 2D and 3D networks
 
 Region = tuple[slice, slice, slice]
@@ -64,8 +65,7 @@ class SlidingWindows:
     and -1 (x), for 3D networks of -3 (z) too: the logits are averaged over all combinations of them. An image smaller than
     the patch is padded with its mean on both sides, and cut back. ``weight_on_voxel`` is ``gaussian_window``'s ``on_voxel``.
 
-    ``batch_size`` is the largest number of windows in one pass. On the CPU a pass never holds windows of two slices
-    (2D networks), so a slice's logits do not depend on the others. ``None`` means, on the CPU, all windows of a slice
+    ``batch_size`` is the largest number of windows in one pass; ``None`` means, on the CPU, those of one or more whole slices
     (2D) or one window (3D); elsewhere a fixed number. Nothing is changed by a call: threads may share it.
     """
 
@@ -231,10 +231,13 @@ class SlidingWindows:
         return total.div_(weights)
 
     def _batches(self, planes: list[list[Region]]) -> Iterator[list[Region]]:
-        dimensions = self._plan.dimensions
+        dimensions, each = self._plan.dimensions, len(planes[0])
         if self._device.type == "cpu":
-            size = self._batch_size or (len(planes[0]) if dimensions == 2 else 1)
-            groups = planes
+            size = self._batch_size or (max(each, _CPU_BATCH) if dimensions == 2 else 1)
+            together = max(1, size // each)  # slices, as many in each pass as can be
+            passes = -(-len(planes) // together)
+            edges = [len(planes) * number // passes for number in range(passes + 1)]
+            groups = [list(chain.from_iterable(planes[a:b])) for a, b in pairwise(edges)]
         else:
             size = self._batch_size or _DEVICE_BATCH[dimensions]
             groups = [list(chain.from_iterable(planes))]

@@ -71,6 +71,18 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=getattr(torch, precision))
 
 
+def with_weights_in(network: torch.nn.Module, precision: str) -> torch.nn.Module:
+    """Change the weights of ``network``'s convolutions to what they are in ``autocast``, once and for all; return it.
+
+    What it computes there is the same bit for bit: otherwise each pass would convert them anew. For prediction alone.
+    """
+    if precision != "float32":
+        for module in network.modules():
+            if isinstance(module, torch.nn.modules.conv._ConvNd):
+                module.to(getattr(torch, precision))
+    return network
+
+
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return ``tensor`` on ``device``; to a GPU it goes by way of pinned memory, so that the host does not wait for it."""
     if device.type == "cuda" and tensor.device.type == "cpu":

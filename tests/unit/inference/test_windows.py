@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autolv.inference.windows import SlidingWindows
 from autolv.networks import build_network
+from autolv.runtime.device import with_weights_in
 from autolv.schema.plan import Network
 
 Plans = Callable[[int, tuple[int, ...]], Network]
@@ -166,13 +167,13 @@ def test_a_slice_does_not_know_of_the_others(network_plan: Plans) -> None:
 @pytest.mark.parametrize(
     ("dimensions", "patch", "batch_size", "expected"),
     [
-        (2, (16, 16), None, [(4, 1, 16, 16)] * 3),
+        (2, (16, 16), None, [(4, 1, 16, 16), (8, 1, 16, 16)]),
         (2, (16, 16), 3, [(3, 1, 16, 16), (1, 1, 16, 16)] * 3),
         (3, (2, 16, 16), None, [(1, 1, 2, 16, 16)] * 8),
         (3, (2, 16, 16), 5, [(5, 1, 2, 16, 16), (3, 1, 2, 16, 16)]),
     ],
 )
-def test_a_batch_on_the_cpu_holds_windows_of_one_slice(
+def test_a_batch_on_the_cpu_holds_windows_of_whole_slices(
     dimensions: int,
     patch: tuple[int, ...],
     batch_size: int | None,
@@ -258,3 +259,16 @@ def test_a_network_of_three_slices_sees_those_on_either_side(shape: tuple[int, i
     below = np.concatenate([np.zeros_like(image[:1]), image[:-1]])  # the mean, where there is no slice
     above = np.concatenate([image[1:], np.zeros_like(image[:1])])
     np.testing.assert_allclose(logits, np.stack([above - below, image, below, above]), atol=1e-5)
+
+
+def test_weights_rounded_once_compute_what_rounding_in_each_pass_computes(network_plan: Plans) -> None:
+    torch.manual_seed(5)
+    plan = network_plan(2, (16, 16))
+    network = build_network(plan).eval()
+    image = np.random.default_rng(5).normal(size=(4, 20, 20)).astype(np.float32)
+    rounding = predict_logits(network, image, plan, precision="bfloat16")
+    assert with_weights_in(network, "float32") is network
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    rounded = with_weights_in(network, "bfloat16")
+    assert torch.bfloat16 in {p.dtype for p in rounded.parameters()}
+    np.testing.assert_array_equal(predict_logits(rounded, image, plan, precision="bfloat16"), rounding)
