@@ -25,7 +25,7 @@ from autolv.reporting.case_parts import (
 from autolv.reporting.methods import methods_text
 from autolv.reporting.quantity_table import TableRow, table_parts, unit_text, value_text
 from autolv.reporting.sprites import Pictures, view_of
-from autolv.reporting.verdict_box import MEANING, WORDS, findings_of, level_of, other_reasons
+from autolv.reporting.verdict_box import MEANING, WORDS, findings_by_place, level_of, other_frames, other_reasons
 from autolv.schema.readout import Readout
 
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ def _verdict(page: Setting, readout: Readout, most: int) -> None:
     tone, width = _TONES.get(level, SOFT), _ACROSS - 16
     page.space(5)
     page.words(f"{WORDS[level]}: {MEANING[level]}.", 9.5, x=inner, width=width, bold=True, colour=tone)
-    reasons = [f"• {WORDS[finding.level]}: {finding.message}" for finding in findings_of(readout)]
+    reasons = [
+        f"• {WORDS[worst.level]}: {' '.join([worst.message, other_frames(others)]).strip()}"
+        for worst, others in findings_by_place(readout)
+    ]
     reasons += [f"• {words}" for words in other_reasons(readout)]
     for words in reasons[:most]:
         page.words(words, 7.5, x=inner, width=width, most_lines=3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from autolv.reporting._html import escaped
 from autolv.schema.quality import Finding, Verdict
 from autolv.schema.readout import Readout
@@ -24,7 +27,7 @@ def level_of(readout: Readout) -> str:
 def verdict_box(readout: Readout) -> str:
     """Return the box (HTML): the verdict, its findings with the places they are at, the read-out's own flags."""
     level = level_of(readout)
-    reasons = [_finding(readout, finding) for finding in findings_of(readout)]
+    reasons = [_finding(readout, worst, others) for worst, others in findings_by_place(readout)]
     reasons += [f"<li>{escaped(words)}</li>" for words in other_reasons(readout)]
     listed = f"<ul>{''.join(reasons)}</ul>" if reasons else ""
     return (
@@ -37,6 +40,45 @@ def findings_of(readout: Readout) -> list[Finding]:
     """Return what the checks found, the gravest first."""
     findings = () if readout.verdict is None else readout.verdict.findings
     return sorted(findings, key=lambda finding: finding.level != "fail")
+
+
+def findings_by_place(readout: Readout) -> list[tuple[Finding, list[Finding]]]:
+    """Return the findings, those of one check in the same slices together: the worst, and those of other frames in order."""
+    alike: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings_of(readout):
+        alone = () if finding.frame is not None else (len(alike),)
+        alike.setdefault((finding.check, finding.level, finding.structure, finding.slices, *alone), []).append(finding)
+    grouped = []
+    for group in alike.values():
+        worst = max(group, key=_how_far)
+        grouped.append((worst, [finding for finding in group if finding is not worst]))
+    return grouped
+
+
+def other_frames(others: Sequence[Finding]) -> str:
+    """Return in words in which other frames the same was found; empty where there are none."""
+    frames = sorted({finding.frame for finding in others if finding.frame is not None})
+    return f"The same in frame{'s' if len(frames) > 1 else ''} {ranges(frames)}." if frames else ""
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers in words, runs of three and more as ``first to last``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts: list[str] = []
+    for run in runs:
+        parts += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(number) for number in run]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def _how_far(finding: Finding) -> float:
+    """Return how far beyond its threshold a finding lies; 0 where that cannot be said."""
+    beyond = abs(finding.value - finding.threshold)
+    return 0.0 if math.isnan(beyond) else beyond
 
 
 def other_reasons(readout: Readout) -> list[str]:
@@ -55,13 +97,19 @@ def place_of(readout: Readout, finding: Finding) -> str:
     return ", ".join(places)
 
 
-def _finding(readout: Readout, finding: Finding) -> str:
-    place, button = place_of(readout, finding), ""
-    if place:
-        frame = "" if finding.frame is None else str(finding.frame)
-        first = str(finding.slices[0]) if finding.slices else ""
-        button = f' <button type="button" class="jump" data-frame="{frame}" data-slice="{first}">{place}</button>'
+def _finding(readout: Readout, finding: Finding, others: Sequence[Finding]) -> str:
+    place = place_of(readout, finding)
+    button = f" {_jump(finding, place)}" if place else ""
+    if others:
+        buttons = " ".join(_jump(one, str(one.frame)) for one in others)
+        button += f" The same in frame{'s' if len(others) > 1 else ''} {buttons}"
     return f"<li><b>{WORDS[finding.level]}</b>: {escaped(finding.message)}{button}</li>"
+
+
+def _jump(finding: Finding, words: str) -> str:
+    frame = "" if finding.frame is None else str(finding.frame)
+    first = str(finding.slices[0]) if finding.slices else ""
+    return f'<button type="button" class="jump" data-frame="{frame}" data-slice="{first}">{words}</button>'
 
 
 def _not_checked(verdict: Verdict | None) -> str:

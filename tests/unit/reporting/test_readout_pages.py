@@ -25,7 +25,7 @@ from autolv.reporting.montage import montage_svg
 from autolv.reporting.quantity_table import quantity_table
 from autolv.reporting.readout_sheet import readout_csv
 from autolv.reporting.sprites import STEPS, Pictures, chain, path_of, sheets_of, turned, view_of
-from autolv.reporting.verdict_box import verdict_box
+from autolv.reporting.verdict_box import findings_by_place, other_frames, ranges, verdict_box
 from autolv.schema.quality import Finding, NotChecked, Verdict
 from autolv.schema.readout import Quantity, Readout, ReadoutStatus, Segment
 
@@ -190,6 +190,33 @@ def test_the_verdict_tells_its_reasons_the_gravest_first_and_leads_to_the_places
     assert 'data-frame="1" data-slice="0">frame 1, slices 1, 2</button>' in box
     assert "Not checked (1)" in box and "rv gap: no RV" in box
     assert "Quality not judged" in verdict_box(readout())
+
+
+def test_what_is_found_in_many_frames_is_told_once_at_its_worst() -> None:
+    def shift(frame: int, value: float, z: int = 2) -> Finding:
+        message = f"Frame {frame} of slice {z} is {value:g} mm aside."
+        return Finding(check="slice_shift", level="review", message=message, frame=frame, slices=(z,), value=value,
+                       threshold=8.0, unit="mm")  # fmt: skip
+
+    found = (shift(1, 9.0), shift(2, 14.0), shift(3, 12.0), shift(3, 10.0, z=3), shift(7, 9.0))
+    read = readout(verdict=Verdict(level="review", findings=found))
+    assert [(worst.frame, [one.frame for one in others]) for worst, others in findings_by_place(read)] == [
+        (2, [1, 3, 7]),
+        (3, []),
+    ]
+    box = verdict_box(read)
+    assert box.count("<li>") == 2 and "Frame 1 of slice 2" not in box
+    assert 'data-frame="2" data-slice="2">frame 2, slice 3</button> The same in frames ' in box
+    assert all(f'data-frame="{frame}" data-slice="2">{frame}</button>' in box for frame in (1, 3, 7))
+    assert other_frames(found) == "The same in frames 1 to 3 and 7."
+    assert other_frames(found[:1]) == "The same in frame 1." and other_frames(()) == ""
+    assert ranges([1, 2, 4, 6, 7, 8]) == "1, 2, 4 and 6 to 8" and ranges([5]) == "5" and ranges([]) == ""
+
+
+def test_findings_of_no_frame_stay_apart() -> None:
+    twice = tuple(Finding(check="lv_edv", level="review", message=words) for words in ("One.", "Two."))
+    box = verdict_box(readout(verdict=Verdict(level="review", findings=twice)))
+    assert "One." in box and "Two." in box and "The same" not in box
 
 
 def test_the_table_letters_its_conventions_and_gives_reasons() -> None:
