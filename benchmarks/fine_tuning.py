@@ -7,7 +7,8 @@ On phantoms the old scanner is vendor A and the new one vendor B, of other contr
 patients are those of four groups, the new ones those of --group. A fold of the old ones is trained with an eighth of
 them held out, then the new ones are cross-validated in two halves: trained on one, scored on the other, from
 scratch and begun from the old network (``autolv_train --init-from``), each for the same number of steps. All by the same
-plan, the old patients'. Dice is the mean over the patients of both halves, as validated by ``autolv_train``.
+plan, the old patients'; with --begin-from their network is there already, and its configuration is taken. Dice is the
+mean over the patients of both halves, as validated by ``autolv_train``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from autolv.core.workspace import Workspace
 from autolv.datasets.phantom import PhantomSpec, write_acdc_tree
 from autolv.schema.plan import Plan
 from autolv.schema.record import read_record, write_record
-from autolv.schema.results import Evaluation
+from autolv.schema.results import Evaluation, RunRecord
 
 _OLD, _NEW = "Old", "New"
 _OLD_PATIENTS, _NEW_PATIENTS = 16, 8
@@ -42,13 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             name, root=args.work, device=args.device, time_budget_minutes=args.minutes, folds=folds
         )
     workspace = Workspace.at(args.work)
-    plan = read_record(Plan, workspace.plan_file(_OLD))
-    write_record(plan.model_copy(update={"dataset": _NEW}), workspace.plan_file(_NEW))
+    plan = read_record(Plan, workspace.plan_file(_OLD)).model_copy(update={"dataset": _NEW})
+    if args.begin_from is not None:
+        known = read_record(RunRecord, args.begin_from / "run.json").configuration
+        plan = plan.model_copy(update={"configurations": {known.name: known}, "recommended": known.name, "tuned": {}})
+    write_record(plan, workspace.plan_file(_NEW))
+    autolv.plan_and_preprocess(_NEW, root=args.work)
     configuration = plan.recommended
-    print(f"{configuration}: {args.old_epochs} epochs on the old patients, then on half of the new ones")
-    (begun_from,) = autolv.train(
-        _OLD, configuration=configuration, fold=0, root=args.work, epochs=args.old_epochs, device=args.device
+    print(
+        f"{configuration}: {args.begin_from or f'{args.old_epochs} epochs on the old patients'}, then half of the new ones"
     )
+    begun_from = args.begin_from
+    if begun_from is None:
+        (begun_from,) = autolv.train(
+            _OLD, configuration=configuration, fold=0, root=args.work, epochs=args.old_epochs, device=args.device
+        )
     rows = []
     for epochs in args.epochs:
         for how, start in (("from scratch", None), ("from the old network", begun_from)):
@@ -70,6 +79,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--group", default="HCM", help="of ACDC, the new patients (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=5.0, help="that the plan is made for (default: %(default)s)")
     parser.add_argument("--old-epochs", type=int, default=12, help="on the old patients (default: %(default)s)")
+    parser.add_argument(
+        "--begin-from", type=Path, metavar="FOLD", help="a fold's folder, trained on the old patients alone"
+    )
     parser.add_argument("--epochs", type=int, nargs="+", default=[2, 8], help="on the new (default: 2 8)")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args(argv)

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        return {"pack": _pack, "train": _train, "speed": _speed, "table": _table, "install": _install}[args.command](args)
+        return {"pack": _pack, "train": _train, "speed": _speed, "table": _table, "install": _install}[args.command](
+            args
+        )
     except AutolvError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
@@ -202,7 +204,9 @@ def _install(args: argparse.Namespace) -> int:
         place = Place(folder=args.folder, name=name)
         folds, choices = install(Workspace.at(args.root), args.dataset, args.run, place)
         print(f"{name}: folds {', '.join(map(str, folds)) or 'none that are new'} put into the run {args.run!r}")
-        print(f"next: autolv_train -d {args.dataset} -c {name} -f all --run {args.run} --root {args.root}{choices.flags}")
+        print(
+            f"next: autolv_train -d {args.dataset} -c {name} -f all --run {args.run} --root {args.root}{choices.flags}"
+        )
     return 0
 
 

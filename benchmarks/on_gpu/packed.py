@@ -118,7 +118,9 @@ def in_place_of(pack: Pack, plan: Path | None, splits: Path | None) -> Pack:
         known = {case.record.patient for case in pack.cases}
         named = {patient for fold in pack.splits.folds for patient in (*fold.train, *fold.validation)}
         if named - known:
-            raise PlanError(f"{splits} names {min(named - known)}, which is not in the pack.", remedy="Pack them first.")
+            raise PlanError(
+                f"{splits} names {min(named - known)}, which is not in the pack.", remedy="Pack them first."
+            )
     return pack
 
 
