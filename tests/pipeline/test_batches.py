@@ -362,8 +362,8 @@ def test_memory_does_not_grow_with_the_frames(untrained: Path, tmp_path: Path) -
 
     peak_bytes(10)  # what is made once and kept
     few, many = peak_bytes(10), peak_bytes(50)
-    # 40 more frames are 8 MB as float32, 4 MB as stored, 2 MB of labels, 16 MB of probabilities
-    assert many < 1.05 * few, (few, many)
+    # 40 more frames are 8 MB as float32, 4 MB as stored, 2 MB of labels, 16 MB of probabilities; what is said of a frame is not
+    assert many < few + 0.5e6, (few, many)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

@@ -26,7 +26,7 @@ def test_the_next_fold_begins_without_a_trial(
 
     assert train_main([*train, "-f", "0", "--quiet"]) == 0
     first = read_record(RunRecord, workspace.fold("D", "default", "2d_unet", 0) / "run.json").measured
-    assert not first.remembered and "float32 contiguous" in first.trial
+    assert not first.remembered and first.trial
     assert first.step_gflops is not None and first.step_gflops > 0 and first.matmul_gflops["float32"] > 0
     assert first.data_share is not None and 0 < first.data_share < 1
     (trial,) = remembered(workspace.steps())

@@ -198,10 +198,10 @@ def test_other_presets_draw_what_they_drew_before_there_was_a_scanner() -> None:
 @pytest.mark.parametrize(
     ("name", "probability", "low", "high"),
     [
-        ("slice_shift_px", 0.3, 0.5, 3.0),
-        ("bias_strength", 0.3, 0.1, 0.4),
-        ("ghost_strength", 0.1, 0.05, 0.3),
-        ("rician_sd", 0.15, 0.05, 0.3),
+        ("slice_shift_px", 0.15, 0.5, 3.0),
+        ("bias_strength", 0.2, 0.1, 0.4),
+        ("ghost_strength", 0.05, 0.05, 0.3),
+        ("rician_sd", 0.2, 0.05, 0.5),
     ],
 )
 def test_the_robust_preset_draws_scanners_as_often_and_as_far_as_it_says(
@@ -216,8 +216,8 @@ def test_the_robust_preset_draws_scanners_as_often_and_as_far_as_it_says(
 
 def test_the_brightness_of_the_robust_preset_spreads_as_published() -> None:
     shift = draw("vendor-robust", N, np.random.default_rng(13), mirror=True).brightness_shift
-    _assert_share(shift != 0, 0.3)
-    assert abs(shift[shift != 0].std() - 0.2) < 0.005  # N(0, 0.2): Full 2021
+    _assert_share(shift != 0, 0.15)
+    assert abs(shift[shift != 0].std() - 0.2) < 0.006  # N(0, 0.2): Full 2021
 
 
 def test_quarter_turns_come_on_top_of_the_rotation() -> None:
