@@ -10,7 +10,9 @@ import nibabel
 import numpy as np
 import pytest
 
-HEAVY = ("torch", "scipy.ndimage", "scipy.stats", "scipy.special", "matplotlib", "skimage", "SimpleITK", "rich")
+HEAVY = (
+    "torch", "scipy.ndimage", "scipy.stats", "scipy.special", "matplotlib", "skimage", "SimpleITK", "rich", "numpy.ma",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("recipe", ["evaluate", "find_best_config", "plan_and_preprocess"])
