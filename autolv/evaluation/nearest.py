@@ -75,10 +75,10 @@ def _compared(
     result = np.empty(len(points))
     if not alone and len(points) * len(targets) > _MOST_PAIRS:
         return _by_transform(of, to, spacing_mm)[asking]
-    for z in np.flatnonzero(np.bincount(points[:, 0])).tolist():
+    for z in np.flatnonzero(np.bincount(points[:, 0])):
         mine = points[:, 0] == z
         chosen = targets[targets[:, 0] == z] if alone else targets
-        apart: Floats = np.zeros(len(chosen)) if alone else ((chosen[:, 0] - z) * spacing_mm[0]) ** 2
+        apart: Floats = np.zeros(len(chosen)) if alone else np.square((chosen[:, 0] - z) * spacing_mm[0])
         if alone and np.count_nonzero(mine) * len(chosen) > _MOST_PAIRS:
             wanted = np.isin(np.flatnonzero(of[z]), np.flatnonzero(of[z])[asking[mine] - np.count_nonzero(of[:z])])
             result[mine] = _by_transform(of[z], to[z], spacing_mm[1:])[wanted]
