@@ -20,7 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-r", "--reference", metavar="REF", required=True, help="a label map, or a folder of them")
     parser.add_argument("-p", "--prediction", metavar="PRED", required=True, help="a label map, or a folder of them")
-    parser.add_argument("-o", "--output", metavar="OUT", help="a folder for evaluation.json and cases.csv")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help="a folder for evaluation.json, cases.csv, patients.csv and agreement.svg"
+    )
     add_dataset(
         parser, required=False, text="the dataset whose codes and phases hold (default: found beside REF or PRED)"
     )
@@ -40,12 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--readout",
         action="store_true",
         help="also how far EDV, ESV, SV, EF, mass and RV volumes agree by patient: r, ICC(2,1), bias, SD, limits of agreement, "
-        "MAE, each with its interval, beside published readers (readout_agreement.csv, .json, .png). "
+        "MAE, each with its interval, beside published readers (readout_agreement.csv, .json, .svg). "
         "Reader A against reader B is the same command: -r A -p B",
     )
-    parser.add_argument(
-        "--no-figure", action="store_true", help="write no pictures to OUT, which take longer than all numbers"
-    )
+    parser.add_argument("--no-figure", action="store_true", help="write no drawings of the agreement to OUT")
     parser.add_argument("--allow-missing", action="store_true", help="leave out references that have no prediction")
     add_overwrite(parser, "replace an evaluation that is there")
     add_workers(parser)

@@ -62,8 +62,8 @@ def _rings(spacing_mm: tuple[float, ...]) -> tuple[tuple[float, NDArray[np.intp]
         for steps, mm in zip((z, y, x), spacing_mm, strict=True)
     )
     squared = (along_z[:, None, None] + along_y[:, None]) + along_x  # (z, y, x)
-    values = np.unique(squared[squared <= limit**2])
-    return tuple((float(value), np.argwhere(squared == value) - reach) for value in values)
+    values = sorted(set(squared[squared <= limit**2].tolist()))  # np.unique would import numpy.ma
+    return tuple((value, np.argwhere(squared == value) - reach) for value in values)
 
 
 def _compared(
@@ -75,10 +75,10 @@ def _compared(
     result = np.empty(len(points))
     if not alone and len(points) * len(targets) > _MOST_PAIRS:
         return _by_transform(of, to, spacing_mm)[asking]
-    for z in np.unique(points[:, 0]):
+    for z in np.flatnonzero(np.bincount(points[:, 0])):
         mine = points[:, 0] == z
         chosen = targets[targets[:, 0] == z] if alone else targets
-        apart = np.zeros(len(chosen)) if alone else ((chosen[:, 0] - z) * spacing_mm[0]) ** 2
+        apart: Floats = np.zeros(len(chosen)) if alone else np.square((chosen[:, 0] - z) * spacing_mm[0])
         if alone and np.count_nonzero(mine) * len(chosen) > _MOST_PAIRS:
             wanted = np.isin(np.flatnonzero(of[z]), np.flatnonzero(of[z])[asking[mine] - np.count_nonzero(of[:z])])
             result[mine] = _by_transform(of[z], to[z], spacing_mm[1:])[wanted]

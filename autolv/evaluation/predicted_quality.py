@@ -65,10 +65,11 @@ def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]
         )
 
     low, high = 1 / _TEMPERATURES[1], 1 / _TEMPERATURES[0]
+    kept, weighted = np.exp(logs), np.empty_like(logs)
     for _ in range(_HALVINGS):
         middle = math.sqrt(low * high)
-        shares = with_temperature(np.exp(logs), 1 / middle)
-        slope = float(((shares * logs).sum(axis=0) - given).mean(dtype=np.float64))
+        np.multiply(with_temperature(kept, 1 / middle), logs, out=weighted)
+        slope = float((weighted.sum(axis=0) - given).mean(dtype=np.float64))
         low, high = (middle, high) if slope < 0 else (low, middle)
     inverse = math.sqrt(low * high)
     return Temperature(1 / inverse, nll(1.0), nll(inverse))
@@ -135,9 +136,12 @@ def ridge(x: Table, y: NDArray[np.float64], free: Sequence[bool]) -> tuple[NDArr
     target = x.T @ (y - y.mean())
     weights = np.zeros(count)
     for _ in range(_ROUNDS):
+        before = weights.tobytes()
         for j in range(count):
             best = (target[j] - gram[j] @ weights + gram[j, j] * weights[j]) / gram[j, j]
             weights[j] = best if free[j] else max(best, 0.0)
+        if weights.tobytes() == before:
+            break
     return weights, float(y.mean())
 
 

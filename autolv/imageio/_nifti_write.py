@@ -38,7 +38,7 @@ class NewLabels:
         spatial, there = spatial_shape(like, stored)
         shape = (*spatial, frames) if frames is not None else spatial if there > 1 else stored
         _set_array_fields(header.structarr, shape)
-        self._file = NewFile(path)
+        self._file = NewFile(path, hashed=True)
         self._packed = _packer(path, self._file)
         self._write(header.binaryblock + bytes(4))
 

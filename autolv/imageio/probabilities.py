@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.errors import DataError
+from autolv.ops.half import from_half
 from autolv.schema.preprocessed import Box
 from autolv.schema.record import write_bytes
 
@@ -34,9 +35,14 @@ def write_probabilities(path: Path, probabilities: NDArray[np.float32]) -> None:
 class Stored:
     """Probabilities (classes, z, y, x) inside ``box`` of a grid of ``shape``; outside it the background is certain."""
 
-    inside: NDArray[np.float32]
+    half: NDArray[np.float16]
     box: Box
     shape: tuple[int, int, int]
+
+    @property
+    def inside(self) -> NDArray[np.float32]:
+        """The probabilities inside the box, a new array each time."""
+        return from_half(self.half)
 
 
 def read_probabilities(path: Path) -> Stored:
@@ -50,8 +56,10 @@ def read_probabilities(path: Path) -> Stored:
         z, y, x = ((int(low), int(high)) for low, high in box)
         if len(shape) != 4 or inside.shape != (shape[0], *(high - low for low, high in (z, y, x))):
             raise ValueError(f"probabilities of shape {inside.shape} in a box of {shape}")
+        if inside.dtype != np.float16:
+            raise ValueError(f"probabilities are {inside.dtype}, not float16")
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(
             f"{path} cannot be read ({error}).", remedy="Delete the fold's validation folder and train the fold again."
         ) from error
-    return Stored(inside=inside.astype(np.float32), box=(z, y, x), shape=(shape[1], shape[2], shape[3]))
+    return Stored(half=inside, box=(z, y, x), shape=(shape[1], shape[2], shape[3]))

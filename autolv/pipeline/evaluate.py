@@ -16,13 +16,13 @@ from autolv.core.workspace import Workspace
 from autolv.datasets._names import patient_of, phase_of
 from autolv.datasets.raw import load_dataset
 from autolv.evaluation.case import compare_case
-from autolv.evaluation.patients import READOUT_QUANTITIES
+from autolv.evaluation.patients import EDV, EF, ESV, MASS, READOUT_QUANTITIES
 from autolv.evaluation.readers import readout_agreement
 from autolv.evaluation.summary import summarise
 from autolv.imageio.volumes import ENDINGS, read_labels, split_ending
 from autolv.parallel import run_each
 from autolv.pipeline.context import open_dataset, thread_count
-from autolv.reporting.figures import agreement_figure
+from autolv.reporting.agreement_drawing import agreement_svg
 from autolv.reporting.readers import readers_csv
 from autolv.reporting.sheets import cases_csv, patients_csv
 from autolv.schema.dataset import Case, Dataset
@@ -59,8 +59,8 @@ def evaluate(
     The codes of the structures come from ``labels``, else from the dataset ``dataset``, else from a ``dataset.json`` beside
     or above either folder; patient, phase and group from ``cases.csv`` there, else patient and phase from the files' names,
     and no group. With ``output``, ``evaluation.json``, ``cases.csv``, ``patients.csv`` and, with ``figure``,
-    ``agreement.png`` are written there; with ``readout`` also ``readout_agreement.json``, ``.csv`` and, with ``figure``,
-    ``.png``: how far volumes, EF and mass agree by patient, be the sides a model and a reader or two readers. Raises
+    ``agreement.svg`` are written there; with ``readout`` also ``readout_agreement.json``, ``.csv`` and, with ``figure``,
+    ``.svg``: how far volumes, EF and mass agree by patient, be the sides a model and a reader or two readers. Raises
     ``WorkspaceError`` for an unknown ``dataset``, ``DataError`` for a pair that does not fit, and for references without a
     prediction unless ``allow_missing``: a case that failed must not improve the means by being absent.
     """
@@ -81,7 +81,7 @@ def evaluate(
         write_text(target / "cases.csv", cases_csv(evaluation))
         write_text(target / "patients.csv", patients_csv(evaluation))
         if figure:
-            agreement_figure(evaluation, target / "agreement.png")
+            write_text(target / "agreement.svg", agreement_svg(evaluation.cases, (EDV, ESV, EF, MASS)))
         if readout:
             _write_readout(evaluation, target, figure=figure)
         _log.info("written: %s", target)
@@ -93,7 +93,7 @@ def _write_readout(evaluation: Evaluation, target: Path, *, figure: bool) -> Non
     write_record(report, target / "readout_agreement.json")
     write_text(target / "readout_agreement.csv", readers_csv(report))
     if figure:
-        agreement_figure(evaluation, target / "readout_agreement.png", READOUT_QUANTITIES)
+        write_text(target / "readout_agreement.svg", agreement_svg(evaluation.cases, READOUT_QUANTITIES))
 
 
 def _compare(pair: _Pair, schema: LabelSchema) -> CaseMetrics:

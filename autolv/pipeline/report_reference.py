@@ -11,8 +11,10 @@ from autolv.core.geometry import Geometry
 from autolv.evaluation.agreement import agreement
 from autolv.pipeline.report_inputs import Source, Subject
 from autolv.pipeline.report_stack import Stack, check_grid, read_stack
+from autolv.readout.dictionary import DICTIONARY
 from autolv.reporting.bland_altman import Comparison
 from autolv.reporting.cohort_page import CohortRow
+from autolv.reporting.quantity_table import unit_text
 from autolv.schema.readout import Readout
 
 _log = logging.getLogger(__name__)
@@ -56,7 +58,11 @@ def compare(rows: Sequence[CohortRow]) -> tuple[Comparison, ...]:
         both = [(case, mine, other) for case, mine, other in pairs if mine is not None and other is not None]
         if both:
             cases, mine, others = zip(*both, strict=True)
+            entry = DICTIONARY[name]
             found.append(
-                Comparison(name=name, cases=cases, read=mine, reference=others, agreement=agreement(mine, others))
-            )
+                Comparison(
+                    title=entry.label, unit=unit_text(entry.unit), counted="case", side="read-out", names=cases,
+                    read=mine, reference=others, agreement=agreement(mine, others),
+                )
+            )  # fmt: skip
     return tuple(found)

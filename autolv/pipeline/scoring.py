@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from autolv.selection.candidates import SharedCases, enumerate_candidates
 
 Parts = tuple[str, ...]
 _NAN = math.nan
+_MOST_HELD = 256 << 20  # bytes of probabilities, as of cases that are read; those of others are read again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,8 +72,9 @@ class Predicted:
 class Scorer:
     """Dice and EF of every candidate on validated cases.
 
-    Each case's files are read once, for all candidates; what is kept is the part about the heart. Steps are applied to what
-    the steps before them left, and where a step changes nothing, nothing is counted again.
+    Each case's files are read once, for all candidates; what is kept is the part about the heart, of probabilities in half
+    precision as much as fits in 256 MiB. Steps are applied to what the steps before them left, and where a step changes
+    nothing, nothing is counted again.
     """
 
     def __init__(self, folder: Path, dataset: Dataset, trained: dict[str, list[TrainedFold]], *, workers: int) -> None:
@@ -88,6 +91,9 @@ class Scorer:
         self._candidates = enumerate_candidates(list(trained))
         self._prepared: dict[str, _Prepared] = {}
         self._known: dict[tuple[Parts, str, tuple[str, ...]], _After] = {}
+        self._held: dict[tuple[str, str], Stored] = {}
+        self._free = _MOST_HELD
+        self._holding = threading.Lock()
 
     def cases(self, parts: Parts) -> list[Case]:
         """Return the cases that every configuration in ``parts`` has validated."""
@@ -153,7 +159,7 @@ class Scorer:
         return paste(found, known.box, known.shape), paste(known.reference, known.box, known.shape)
 
     def predicted(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> Predicted:
-        """Return what an ensemble predicted of ``case``, read again: many cases' probabilities do not fit into memory."""
+        """Return what an ensemble predicted of ``case``; its files are read again unless they are among those that are held."""
         labels, reference = self.labels(parts, case, steps)
         mean, box = mean_in_box([(one.inside, one.box) for one in (self._stored(name, case) for name in parts)])
         return Predicted(
@@ -161,7 +167,15 @@ class Scorer:
         )
 
     def _stored(self, name: str, case: Case) -> Stored:
-        return read_probabilities(self._place[name][case.case].place / "validation" / f"{case.case}.npz")
+        key = name, case.case
+        if key not in self._held:
+            stored = read_probabilities(self._place[name][case.case].place / "validation" / f"{case.case}.npz")
+            with self._holding:
+                if stored.half.nbytes > self._free:
+                    return stored
+                self._free -= stored.half.nbytes
+                self._held[key] = stored
+        return self._held[key]
 
     def _after(self, parts: Parts, case: Case, steps: tuple[Step, ...], keys: tuple[str, ...]) -> _After:
         """Return a candidate's labels of ``case`` after ``steps``, whose hashes are ``keys``.

@@ -41,6 +41,12 @@ def text(x: float, y: float, words: str, name: str = "", anchor: str = "middle")
     return f'<text x="{plain(x)}" y="{plain(y)}" class="{name}" text-anchor="{anchor}">{escaped(words)}</text>'
 
 
+def upwards(x: float, y: float, words: str, name: str) -> str:
+    """Return a text in an SVG that is read from below, its middle at (x, y)."""
+    place = f"translate({plain(x)} {plain(y)}) rotate(-90)"
+    return f'<text transform="{place}" class="{name}" text-anchor="middle">{escaped(words)}</text>'
+
+
 def line(x1: float, y1: float, x2: float, y2: float, name: str) -> str:
     """Return a line in an SVG."""
     return f'<line x1="{plain(x1)}" y1="{plain(y1)}" x2="{plain(x2)}" y2="{plain(y2)}" class="{name}"/>'

@@ -1,62 +1,74 @@
-"""Agreement of a quantity by patient as an SVG after Bland & Altman 1986."""
+"""Agreement of patients' quantities with the reference, as drawings for a page and as an SVG file of its own."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from autolv.evaluation.agreement import agreement_of
-from autolv.evaluation.patients import Pair
-from autolv.reporting._drawing import line, plain, text, ticks
-from autolv.reporting._html import escaped
-from autolv.reporting._text import number
+from autolv.evaluation.patients import PatientValues, patient_values
+from autolv.reporting._drawing import plain, text
+from autolv.reporting._html import asset
+from autolv.reporting.bland_altman import HEIGHT, LINES, WIDTH, Comparison, bland_altman_parts
+from autolv.schema.results import CaseMetrics
 
-_WIDTH, _HEIGHT = 360.0, 250.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 44.0, 26.0, 42.0
+_COLUMNS = 2
+_EDGE, _GAP, _CAPTION = 14.0, 18.0, 26.0
+_PIXELS = 1.4  # per unit, as the file says to a browser: letters of 11 units are about as large as a page's
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # XML 1.0, 2.2: Char
 
 
-def bland_altman_svg(name: str, pairs: Sequence[Pair]) -> str:
-    """Return the drawing of a quantity ``name`` ("EDV [ml]"): differences over means, bias and limits of agreement.
+def patient_comparisons(cases: Sequence[CaseMetrics], quantities: Sequence[str]) -> list[Comparison]:
+    """Return each of ``quantities`` (of ``READOUT_QUANTITIES``, "EDV [ml]") that a patient has on both sides."""
+    patients = patient_values(cases)
+    found = []
+    for quantity in quantities:
+        known = [
+            (patient, pair)
+            for patient in patients
+            if (pair := patient.values.get(quantity)) and not math.isnan(pair.predicted + pair.reference)
+        ]
+        if known:
+            title, unit = quantity.removesuffix("]").split(" [")
+            found.append(
+                Comparison(
+                    title=title, unit=unit, counted="patient", side="prediction",
+                    names=[_name(patient) for patient, _ in known],
+                    read=[pair.predicted for _, pair in known], reference=[pair.reference for _, pair in known],
+                    agreement=agreement_of([pair for _, pair in known]),
+                )
+            )  # fmt: skip
+    return found
 
-    Patients in whom a side is undefined are left out; empty text where nobody is left.
+
+def _name(patient: PatientValues) -> str:
+    return patient.patient if patient.group is None else f"{patient.patient} ({patient.group})"
+
+
+def agreement_svg(cases: Sequence[CaseMetrics], quantities: Sequence[str]) -> str:
+    """Return an SVG file with the drawings of ``patient_comparisons`` in rows of two, on white; it asks for nothing else.
+
+    Where no patient has any of the quantities on both sides, the file says so.
     """
-    known = [pair for pair in pairs if not math.isnan(pair.predicted + pair.reference)]
-    if not known:
-        return ""
-    agreement = agreement_of(known)
-    quantity, unit = name.removesuffix("]").split(" [")
-    lines = [(value, kind) for value, kind in ((agreement.upper_limit, "limit"), (agreement.bias, "axis"),
-                                               (agreement.lower_limit, "limit")) if not math.isnan(value)]  # fmt: skip
-    points = [((pair.predicted + pair.reference) / 2, pair.predicted - pair.reference) for pair in known]
-    x_low, x_high = _span([x for x, _ in points])
-    y_low, y_high = _span([*(y for _, y in points), *(value for value, _ in lines), 0.0])
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        across, up = (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
-        return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
-
-    parts = [f'<svg class="drawing" viewBox="0 0 {plain(_WIDTH)} {plain(_HEIGHT)}" role="img" '
-             f'aria-label="{escaped(quantity)}: differences over means">',
-             text(_LEFT, 14, f"{quantity}, {agreement.n} patients", "title", "start")]  # fmt: skip
-    for value in ticks(y_low, y_high):
-        y = at(x_low, value)[1]
-        parts += [line(_LEFT, y, _WIDTH - _RIGHT, y, "grid"), text(_LEFT - 5, y + 4, plain(value), "tick", "end")]
-    for value in ticks(x_low, x_high):
-        parts.append(text(at(value, y_low)[0], _HEIGHT - _BOTTOM + 15, plain(value), "tick"))
-    for x, y in points:
-        across, up = at(x, y)
-        parts.append(f'<circle cx="{plain(across)}" cy="{plain(up)}" r="3.2" class="point"/>')
-    for value, kind in lines:
-        y = at(x_low, value)[1]
-        parts += [line(_LEFT, y, _WIDTH - _RIGHT, y, kind),
-                  text(_WIDTH - _RIGHT + 4, y + 4, number(value, 1, signed=True), "tick", "start")]  # fmt: skip
-    parts.append(
-        text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, f"mean of both; up: prediction - reference [{unit}]", "tick")
-    )
-    return "".join([*parts, "</svg>"])
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    margin = max(0.07 * (high - low), 0.5)
-    return low - margin, high + margin
+    comparisons = patient_comparisons(cases, quantities)
+    rows = max(1, math.ceil(len(comparisons) / _COLUMNS))
+    width = 2 * _EDGE + _COLUMNS * WIDTH + (_COLUMNS - 1) * _GAP
+    height = 2 * _EDGE + rows * HEIGHT + (rows - 1) * _GAP + _CAPTION
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" viewBox="0 0 {plain(width)} {plain(height)}" '
+        f'width="{plain(_PIXELS * width)}" height="{plain(_PIXELS * height)}" role="img">',
+        f"<title>Agreement by patient</title><style>{asset('agreement.css')}</style>",
+        f'<rect width="{plain(width)}" height="{plain(height)}" class="ground"/>',
+    ]
+    for index, comparison in enumerate(comparisons):
+        x = _EDGE + index % _COLUMNS * (WIDTH + _GAP)
+        y = _EDGE + index // _COLUMNS * (HEIGHT + _GAP)
+        parts.append(f'<g transform="translate({plain(x)} {plain(y)})">{bland_altman_parts(comparison)}</g>')
+    if comparisons:
+        parts.append(text(_EDGE, height - _EDGE, LINES, "tick", "start"))
+    else:
+        lacking = ", ".join(quantity.partition(" [")[0] for quantity in quantities)
+        parts += [text(_EDGE, _EDGE + 13, "Nothing to compare by patient", "title", "start"),
+                  text(_EDGE, _EDGE + 31, f"No patient has any of {lacking} on both sides.", "tick", "start")]  # fmt: skip
+    return _NOT_IN_XML.sub("\ufffd", "".join([*parts, "</svg>\n"]))

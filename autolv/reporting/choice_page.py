@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY
 from autolv.evaluation.levels import LEVELS
-from autolv.evaluation.patients import EDV, EF, ESV, MASS, patient_values
+from autolv.evaluation.patients import EDV, EF, ESV, MASS
 from autolv.evaluation.summary import MEAN
 from autolv.planning.explain import entries_of
 from autolv.reporting._html import asset, escaped, standalone_page, table
 from autolv.reporting._text import interval, label_of, number, short_of
-from autolv.reporting.agreement_drawing import bland_altman_svg
+from autolv.reporting.agreement_drawing import patient_comparisons
+from autolv.reporting.bland_altman import LINES, bland_altman_svg
 from autolv.reporting.history_drawing import histories_svg
 from autolv.reporting.tables import folds_text, step_text
 from autolv.reporting.worst_cases import WorstCase, worst_case_figure
@@ -190,14 +191,7 @@ def _worst(worst: Sequence[WorstCase], structures: Sequence[str]) -> str:
 
 
 def _agreement(evaluation: Evaluation) -> str:
-    patients = patient_values(evaluation.cases)
-    drawings = [
-        bland_altman_svg(name, [p.values[name] for p in patients if name in p.values]) for name in (EDV, ESV, EF, MASS)
-    ]
-    shown = "".join(drawing for drawing in drawings if drawing)
+    shown = "".join(bland_altman_svg(one) for one in patient_comparisons(evaluation.cases, (EDV, ESV, EF, MASS)))
     if not shown:
         return ""
-    return (
-        f'<h2>Agreement by patient</h2><div class="curves">{shown}</div>'
-        '<p class="note">Solid: bias; dashed: limits of agreement, bias \u00b1 1.96 SD (Bland and Altman 1986).</p>'
-    )
+    return f'<h2>Agreement by patient</h2><div class="curves">{shown}</div><p class="note">{LINES}</p>'

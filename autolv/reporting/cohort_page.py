@@ -10,7 +10,7 @@ import numpy as np
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM, RV_CAVITY
 from autolv.reporting._drawing import line, plain, text, ticks
 from autolv.reporting._html import asset, data_uri, escaped, standalone_page
-from autolv.reporting.bland_altman import Comparison, bland_altman_svg
+from autolv.reporting.bland_altman import LINES, Comparison, bland_altman_svg
 from autolv.reporting.quantity_table import unit_text, value_text
 from autolv.reporting.sprites import Pictures, jpeg, outlines, resized, view_of
 from autolv.reporting.verdict_box import UNJUDGED, WORDS, level_of
@@ -146,8 +146,8 @@ def _agreement(rows: Sequence[CohortRow], comparisons: Sequence[Comparison], not
     drawings = "".join(bland_altman_svg(one) for one in comparisons)
     return (
         f'<h2>Agreement with the reference</h2><div class="charts agreements">{drawings}</div><p class="note">{count} of '
-        f"{len(rows)} cases have a reference; it is read out by the same rules. Lines: bias and limits of agreement (1.96 SD "
-        f'on either side). Values: <a href="reference.csv">reference.csv</a>. {escaped(note)}</p>'
+        f"{len(rows)} cases have a reference; it is read out by the same rules. {LINES} "
+        f'Values: <a href="reference.csv">reference.csv</a>. {escaped(note)}</p>'
     )
 
 

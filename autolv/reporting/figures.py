@@ -1,4 +1,4 @@
-"""Figures of a training run, of a segmentation, and of the agreement with the reference, as PNG files."""
+"""Figures of a training run and of a segmentation, as PNG files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolv.core.labels import LV_CAVITY, LV_MYOCARDIUM
-from autolv.evaluation.agreement import agreement_of
-from autolv.evaluation.patients import EDV, EF, ESV, MASS, Pair, patient_values
 from autolv.reporting._canvas import INK, colour_of, plain_axes, save, sheet
 from autolv.reporting._text import label_of, number, short_of
-from autolv.schema.results import Agreement, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,45 +55,8 @@ def progress_figure(history: Sequence[Mapping[str, float]], path: Path) -> None:
     save(figure, path)
 
 
-def agreement_figure(evaluation: Evaluation, path: Path, quantities: Sequence[str] = (EDV, ESV, EF, MASS)) -> None:
-    """Draw Bland-Altman plots of some ``READOUT_QUANTITIES`` over patients, and write them to ``path``.
-
-    Across: the mean of prediction and reference; up: prediction minus reference; lines: bias and limits of agreement.
-    Quantities without any patient are left out.
-    """
-    patients = patient_values(evaluation.cases)
-    pairs = {name: [p.values[name] for p in patients if name in p.values] for name in quantities}
-    agreements = {name: agreement_of(of) for name, of in pairs.items()}
-    names = [name for name, agreement in agreements.items() if agreement.n]
-    columns = max(1, min(2, len(names)))
-    figure = sheet(5.0 * columns, 3.6 * max(1, math.ceil(len(names) / columns)))
-    for index, name in enumerate(names):
-        axes = figure.add_subplot(math.ceil(len(names) / columns), columns, index + 1)
-        _bland_altman(axes, name, pairs[name], agreements[name])
-    save(figure, path)
-
-
 def _line(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, label: str | None = None) -> None:
     axes.plot(x, y, color=colour, linewidth=1.8, marker="o" if len(x) <= _FEW else None, markersize=3.5, label=label)
-
-
-def _bland_altman(axes: Axes, name: str, pairs: Sequence[Pair], agreement: Agreement) -> None:
-    quantity, unit = name.removesuffix("]").split(" [")
-    predicted: NDArray[np.float64] = np.array([pair.predicted for pair in pairs])
-    reference: NDArray[np.float64] = np.array([pair.reference for pair in pairs])
-    plain_axes(axes, f"{quantity}, {agreement.n} patients", f"mean of prediction and reference [{unit}]")
-    axes.set_ylabel(f"prediction - reference [{unit}]", fontsize=9, color=INK)
-    axes.scatter((predicted + reference) / 2, predicted - reference, s=18, color="#0072B2", alpha=0.7, linewidths=0)
-    axes.margins(x=0.08, y=0.15)
-    lines = ((agreement.upper_limit, "--"), (agreement.bias, "-"), (agreement.lower_limit, "--"))
-    for value, style in lines:
-        if math.isnan(value):
-            continue
-        axes.axhline(value, color=INK, linestyle=style, linewidth=1.0)
-        axes.annotate(
-            number(value, 1, signed=True), (1.0, value), xycoords=("axes fraction", "data"), xytext=(3, 0),
-            textcoords="offset points", fontsize=9, va="center", color=INK,
-        )  # fmt: skip
 
 
 def overlay_figure(

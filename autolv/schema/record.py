@@ -131,16 +131,17 @@ class NewFile:
     Beyond that it is a binary file for writing alone, which the standard library's packers accept.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Begin a temporary file beside ``path``."""
+    def __init__(self, path: Path, *, hashed: bool = False) -> None:
+        """Begin a temporary file beside ``path``; if ``hashed``, its SHA-256 will be known."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._temporary = path, temporary_beside(path)
         self._file = self._temporary.open("wb")
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if hashed else None
 
     def write(self, data: bytes) -> int:
         """Append ``data``."""
-        self._digest.update(data)
+        if self._digest is not None:
+            self._digest.update(data)
         return self._file.write(data)
 
     def flush(self) -> None:
@@ -149,7 +150,9 @@ class NewFile:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of what was written so far."""
+        """The SHA-256 of what was written so far to a file that is ``hashed``."""
+        if self._digest is None:
+            raise ValueError(f"{self._path} is not hashed while it is written")
         return self._digest.hexdigest()
 
     def place(self) -> None:

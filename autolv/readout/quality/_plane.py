@@ -75,13 +75,14 @@ def dent_mm(mask: Mask, pixel_mm: PixelMm) -> float:
     last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
     corners = np.concatenate([np.stack([rows, first], axis=1), np.stack([rows, last], axis=1)]) * np.array(pixel_mm)
     try:
-        planes = np.unique(ConvexHull(corners).equations, axis=0)  # (facets, 3): unit normal and offset
+        facets = sorted({tuple(facet) for facet in ConvexHull(corners).equations.tolist()})
     except QhullError:  # all on one line
         return 0.0
     rim = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(first.min()), int(last.max()) + 1)
     far = np.argwhere(~around(mask)[rim])  # with none of the mask among them and their neighbours
     if not far.size:
         return 0.0
+    planes = np.array(facets)  # (facets, 3): unit normal and offset
     normals, places = planes[:, :2], (far + np.array([rim[0].start, rim[1].start])) * np.array(pixel_mm)
     beyond = normals @ places.T + planes[:, 2:]  # (facets, pixels) in mm, negative within the hull
     neighbours = np.abs(normals) @ np.array(pixel_mm)  # how much further out the outermost neighbour lies

@@ -44,6 +44,23 @@ def test_a_temperature_ends_at_its_bounds() -> None:
     assert fit_temperature(sure, np.ones(10, dtype=np.uint8)).value == pytest.approx(5.0, rel=1e-3)
 
 
+def test_a_regression_that_ends_when_nothing_moves_is_that_of_all_rounds() -> None:
+    rng = np.random.default_rng(4)
+    for rows in (6, 40):
+        x = rng.normal(size=(rows, 6))
+        y = x @ np.array([1.0, -2.0, 0.5, 0.0, 0.3, -0.1]) + rng.normal(size=rows)
+        free = (False, False, True, True, False, False)
+        gram, target = x.T @ x + 6 * np.eye(6), x.T @ (y - y.mean())
+        plain = np.zeros(6)
+        for _ in range(200):
+            for j in range(6):
+                best = (target[j] - gram[j] @ plain + gram[j, j] * plain[j]) / gram[j, j]
+                plain[j] = best if free[j] else max(best, 0.0)
+        weights, intercept = ridge(x, y, free)
+        assert weights.tobytes() == plain.tobytes() and intercept == y.mean()
+        assert weights[1] == 0.0 and weights[0] > 0.0
+
+
 def test_the_conformal_factor_is_the_right_one_in_order() -> None:
     # 19 values: ceil(20 x 0.9) = 18th; 9 values: the 9th; 8 values: ceil(8.1) = 9th, which is not there
     assert conformal_factor(np.arange(1.0, 20.0)) == 18.0

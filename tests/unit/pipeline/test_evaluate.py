@@ -1,5 +1,6 @@
 """Evaluating folders of label maps: whose codes, which patient, phase and group, which dataset."""
 
+import re
 from pathlib import Path
 
 import nibabel
@@ -101,7 +102,7 @@ def test_the_figure_is_left_out_on_request_and_nothing_else(tmp_path: Path) -> N
     for name, figure in (("with", True), ("without", False)):
         evaluate(*places, output=tmp_path / name, labels=ACDC, figure=figure, workers=0)
     written = {name: {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("with", "without")}
-    assert written["with"].pop("agreement.png").startswith(b"\x89PNG")
+    assert b">EDV, 1 patient</text>" in written["with"].pop("agreement.svg")
     assert written["with"] == written["without"]
     assert set(written["without"]) == {"evaluation.json", "cases.csv", "patients.csv"}
 
@@ -117,6 +118,8 @@ def test_the_read_out_s_agreement_is_written_beside_the_evaluation(tmp_path: Pat
     lines = (out / "readout_agreement.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("quantity,patients,r,r_lower_95,r_upper_95,icc,")
     assert lines[1].startswith("EDV [ml],2,,,,,,,0,")
-    assert (out / "readout_agreement.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (out / "readout_agreement.svg").read_text(encoding="utf-8")
+    titles = re.findall(r'class="title" text-anchor="start">(.*?), 2 patients<', drawn)
+    assert titles == [one.quantity.partition(" [")[0] for one in found.quantities]
     evaluate(*places, output=tmp_path / "bare", labels=ACDC, readout=True, figure=False, workers=0)
-    assert not list((tmp_path / "bare").glob("*.png"))
+    assert not list((tmp_path / "bare").glob("*.svg"))

@@ -134,6 +134,25 @@ def test_the_evaluation_and_the_error_of_ef_are_those_of_whole_maps(known):
     assert scorer.ef_mae_percent(NAMES, cases) == pytest.approx(np.mean(errors))
 
 
+def test_probabilities_that_do_not_fit_are_read_again_with_the_same_result(known, monkeypatch):
+    cases, read = known.dataset.training[:2], []
+    sizes = [read_probabilities(known.stored["a", case.case]).half.nbytes for case in cases]
+    monkeypatch.setattr(
+        "autolv.pipeline.scoring.read_probabilities", lambda path: read.append(path) or read_probabilities(path)
+    )
+    found = {}
+    for room, times in ((sum(sizes), 2), (sizes[0], 3), (0, 4)):
+        monkeypatch.setattr("autolv.pipeline.scoring._MOST_HELD", room)
+        scorer = Scorer(known.folder, known.dataset, {"a": known.trained["a"]}, workers=0)
+        read.clear()
+        scorer.dice(("a",), cases, ())
+        found[room] = [scorer.predicted(("a",), case, STEPS) for case in cases]
+        assert len(read) == times
+    for ones in zip(*found.values(), strict=True):
+        assert len({(one.probabilities.tobytes(), one.labels.tobytes(), one.box) for one in ones}) == 1
+        assert ones[0].probabilities.size
+
+
 def test_each_file_is_read_once_for_all_candidates_and_steps(known, monkeypatch):
     read = []
     monkeypatch.setattr(
@@ -142,4 +161,5 @@ def test_each_file_is_read_once_for_all_candidates_and_steps(known, monkeypatch)
     scorer = Scorer(known.folder, known.dataset, known.trained, workers=0)
     for parts in enumerate_candidates(NAMES):
         scorer.dice(parts, scorer.cases(parts), STEPS)
+        scorer.predicted(parts, known.dataset.training[0], STEPS)
     assert sorted(read) == sorted(known.stored.values())

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from autolv.evaluation.case import compare_case
-from autolv.evaluation.patients import Pair
 from autolv.evaluation.summary import summarise
-from autolv.reporting.agreement_drawing import bland_altman_svg
 from autolv.reporting.choice_page import Choice, choice_page
 from autolv.reporting.history_drawing import histories_svg
 from autolv.reporting.worst_cases import WorstCase, worst_case_figure, worst_first, worst_slice
@@ -119,17 +117,6 @@ def test_a_worst_case_shows_both_outlines_and_its_causes() -> None:
     assert figure.count('class="outline found"') == figure.count('class="outline reference"') == 3
     assert "<li>LV missed</li>" in figure
     assert "no rule applies" in worst_case_figure(worst())
-
-
-def test_bland_altman_lines_and_points() -> None:
-    # differences 4 and 8: bias 6, SD sqrt(8), limits 6 -+ 5.54
-    drawing = bland_altman_svg("EDV [ml]", [Pair(104.0, 100.0), Pair(208.0, 200.0), Pair(NAN, 5.0)])
-    assert drawing.count("<circle") == 2
-    assert [words for words in (">+6.0<", ">+11.5<", ">+0.5<") if words in drawing] == [">+6.0<", ">+11.5<", ">+0.5<"]
-    assert "EDV, 2 patients" in drawing
-    assert bland_altman_svg("EDV [ml]", [Pair(NAN, 1.0)]) == ""
-    one = bland_altman_svg("EDV [ml]", [Pair(104.0, 100.0)])
-    assert 'class="limit"' not in one  # of one patient there are none
 
 
 def test_learning_curves_pass_over_nan_and_are_thinned() -> None:

@@ -12,10 +12,8 @@ from PIL import Image
 
 from autolv.core.geometry import Geometry
 from autolv.core.labels import STRUCTURES
-from autolv.evaluation.agreement import agreement
 from autolv.readout.compose import Facts, read_out
 from autolv.reporting._drawing import scale_colour, ticks
-from autolv.reporting.bland_altman import Comparison, bland_altman_svg
 from autolv.reporting.bullseye import bullseye_svg
 from autolv.reporting.case_page import case_page, viewer_data
 from autolv.reporting.cohort_page import CohortRow, cohort_page, histogram_svg, thumbnail
@@ -274,27 +272,6 @@ def test_the_cohort_begins_with_the_worst_and_names_what_failed() -> None:
     assert re.findall(r'<td data-key="([a-z])">', page) == ["c", "b", "a", "d"]
     assert "<b>&lt;e&gt;</b>: it is bad." in page and "1 fail, 1 quality not judged, 2 pass" in page
     assert "<svg" not in cohort_page(rows[:2], [], "1")  # two values make no histogram
-
-
-def test_a_bland_altman_drawing_has_its_pairs_at_mean_and_difference() -> None:
-    """Differences 2, -4, 2: bias 0, SD sqrt(12) = 3.46, limits 6.79 on either side; the means rise from left to right."""
-    read, reference = (102.0, 116.0, 142.0), (100.0, 120.0, 140.0)
-    found = agreement(read, reference)
-    drawing = bland_altman_svg(
-        Comparison(name="lv_edv_ml", cases=("a", "<b>", "c"), read=read, reference=reference, agreement=found)
-    )
-    assert "LV end-diastolic volume, 3 cases" in drawing and "<b>" not in drawing
-    assert "bias 0.0 ml, limits -6.8 to +6.8 ml" in drawing and f"r {found.r:.3f}" in drawing
-    places = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawing)]
-    assert places[0][0] < places[1][0] < places[2][0] and places[0][1] == places[2][1] < places[1][1]
-    ((bias, low),) = re.findall(r'y1="([\d.]+)" x2="[\d.]+" y2="([\d.]+)" class="bias"', drawing)
-    assert bias == low
-    up, down = (float(bias) - places[0][1], places[1][1] - float(bias))
-    assert down == pytest.approx(2 * up, abs=0.03)
-    alone = Comparison(
-        name="lv_ef_percent", cases=("a",), read=(50.0,), reference=(48.0,), agreement=agreement([50.0], [48.0])
-    )
-    assert "1 case<" in bland_altman_svg(alone) and "limits" not in bland_altman_svg(alone)
 
 
 def test_a_cell_is_no_formula() -> None:

@@ -9,10 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from autolv.evaluation.case import compare_case
-from autolv.evaluation.summary import summarise
 from autolv.reporting import figures
-from autolv.reporting.figures import agreement_figure, overlay_figure, progress_figure
+from autolv.reporting.figures import overlay_figure, progress_figure
 
 STRUCTURES = ("lv_cavity", "lv_myocardium", "rv_cavity")
 
@@ -108,26 +106,6 @@ def test_overlay_of_arrays_that_do_not_fit_is_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="one shape"):
         overlay_figure(image, labels[:2], None, tmp_path / "o.png", STRUCTURES)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_agreement_is_drawn_with_and_without_patients(tmp_path) -> None:
-    cases = []
-    for i in range(4):
-        for phase in ("ED", "ES"):
-            labels = _heart()[1]
-            prediction = labels.copy()
-            prediction[1, 14, 16 : 16 + i] = 0
-            cases.append(
-                compare_case(
-                    prediction, labels, (8.0, 1.0, 1.0), STRUCTURES, case=f"{i}{phase}", patient=str(i), phase=phase
-                )
-            )
-    agreement_figure(summarise(tuple(cases)), tmp_path / "all.png")
-    agreement_figure(summarise(tuple(cases[:1])), tmp_path / "one.png")
-    agreement_figure(summarise(()), tmp_path / "none.png")
-    assert _pixels(tmp_path / "all.png").shape[:2] == (936, 1300)
-    assert (tmp_path / "one.png").stat().st_size > 1000
-    assert (tmp_path / "none.png").stat().st_size > 100
 
 
 def test_importing_figures_loads_no_matplotlib() -> None:

@@ -12,6 +12,7 @@ import pytest
 from autolv.core.errors import SchemaError
 from autolv.schema.record import (
     Migration,
+    NewFile,
     Record,
     create_record,
     from_json,
@@ -131,6 +132,20 @@ def test_writing_makes_the_folder_and_replaces(tmp_path: Path) -> None:
     write_bytes(path, b"22")
     assert path.read_bytes() == b"22"
     assert len(list(path.parent.iterdir())) == 1
+
+
+def test_a_file_is_hashed_while_it_is_written_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    for hashed in (True, False):
+        file = NewFile(tmp_path / "a.bin", hashed=hashed)
+        file.write(b"ab")
+        file.write(b"c")
+        if hashed:  # by sha256sum
+            assert file.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        else:
+            with pytest.raises(ValueError, match="not hashed"):
+                _ = file.sha256
+        file.place()
+        assert (tmp_path / "a.bin").read_bytes() == b"abc"
 
 
 def test_the_hash_is_of_the_content_alone() -> None:
