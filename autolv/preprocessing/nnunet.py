@@ -62,10 +62,11 @@ def restore_from_nnunet(
 ) -> tuple[NDArray[np.float32], Box]:
     """Return class probabilities on a part of the canonical grid of ``geometry``, and where that part lies in it.
 
-    ``logits`` (c, *box) are known in a ``box`` of the network's ``grid``; outside it the background is certain.
+    ``logits`` (c, *box) are known in a ``box`` of the network's ``grid``; outside it the background is certain. Resampled ones
+    are rounded to half precision, in which nnU-Net keeps them: equal ones are a tie.
     """
     thick = _thick_axis(grid.spacing_mm, grid.original_spacing_mm)
-    inside, where = restore_part(logits, box, grid, nearest_along=thick)
+    inside, where = restore_part(logits, box, grid, nearest_along=thick, in_half=True)
     order, flipped = _stored(geometry, conventions.transpose)
     back = tuple(int(axis) for axis in np.argsort(order))
     turned = [

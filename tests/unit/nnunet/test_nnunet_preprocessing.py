@@ -97,6 +97,7 @@ def test_back_is_linear_in_plane_and_nearest_across(slices):
     logits = np.random.default_rng(1).normal(size=(4, *grid.shape)).astype(np.float32)
     inside, box = restore_from_nnunet(logits, whole_box(grid.shape), grid, volume.geometry, PLAIN)
     expected = np.stack([resampled(one, (3, 17, 21), 1, 0) for one in logits])
+    expected = expected.astype(np.float16).astype(float)
     odds = np.exp(expected - expected.max(axis=0))
     on_canonical = volume.geometry.to_canonical
     whole = np.zeros((4, *volume.geometry.shape), np.float32)
@@ -107,7 +108,8 @@ def test_back_is_linear_in_plane_and_nearest_across(slices):
     in_file[0] = 1.0
     in_file[:, :, 2:-1, 3:] = odds / odds.sum(axis=0)
     for one, other in zip(whole, in_file, strict=True):
-        np.testing.assert_allclose(one, on_canonical(other.transpose()), atol=1e-5)
+        np.testing.assert_allclose(one, on_canonical(other.transpose()), atol=4e-4)  # a step of half precision may be missed
+        assert (np.abs(one - on_canonical(other.transpose())) > 1e-5).mean() < 0.01  # but hardly ever is
 
 
 @pytest.mark.parametrize("transpose", list(permutations(range(3))))
