@@ -56,7 +56,5 @@ def test_the_same_labels_as_nnunet(name: str, kind: str, tmp_path: Path) -> None
                 found.append(dice(ours, theirs))
                 differ, voxels = differ + int((ours != theirs).sum()), voxels + int((theirs > 0).sum())
             lowest = ", ".join(f"{value:.5f}" for value in np.min(found, axis=0))
-            print(
-                f"\n| {name} | {kind} | {way} | {precision} | {lowest} | {differ} of {voxels} voxels |", flush=True
-            )
+            print(f"\n| {name} | {kind} | {way} | {precision} | {lowest} | {differ} of {voxels} voxels |", flush=True)
             assert np.min(found) >= least

@@ -108,7 +108,9 @@ def test_back_is_linear_in_plane_and_nearest_across(slices):
     in_file[0] = 1.0
     in_file[:, :, 2:-1, 3:] = odds / odds.sum(axis=0)
     for one, other in zip(whole, in_file, strict=True):
-        np.testing.assert_allclose(one, on_canonical(other.transpose()), atol=4e-4)  # a step of half precision may be missed
+        np.testing.assert_allclose(
+            one, on_canonical(other.transpose()), atol=4e-4
+        )  # a step of half precision may be missed
         assert (np.abs(one - on_canonical(other.transpose())) > 1e-5).mean() < 0.01  # but hardly ever is
 
 
@@ -124,7 +126,7 @@ def test_whatever_the_order_of_axes_a_voxel_finds_its_place_again(transpose):
     inside, box = restore_from_nnunet(logits, whole_box(grid.shape), grid, volume.geometry, conventions)
     z, y, x = (slice(*side) for side in box)
     again = np.log(inside[1] / inside[0]) * part.std() + part.mean()
-    np.testing.assert_allclose(again, volume.array[z, y, x], rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(again, volume.array[z, y, x], rtol=1e-3, atol=5e-2)  # in half precision
     assert not np.delete(volume.array, np.s_[y], axis=1).any()
     assert not np.delete(volume.array, np.s_[x], axis=2).any()
 
