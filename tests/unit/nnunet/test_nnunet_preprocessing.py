@@ -131,6 +131,27 @@ def test_whatever_the_order_of_axes_a_voxel_finds_its_place_again(transpose):
     assert not np.delete(volume.array, np.s_[x], axis=2).any()
 
 
+@pytest.mark.parametrize(
+    ("slices_mm", "target_mm", "count"), [(7.5, 5.0, 9), (0.9, 0.6, 9), (float(np.float32(1.8)), 1.2, 9)]
+)
+def test_an_oblique_stacks_shape_is_rounded_from_the_spacing_that_its_file_states(slices_mm, target_mm, count):
+    rng = np.random.default_rng(5)
+    array = rng.normal(100.0, 9.0, (count, 6, 7)).astype(np.float32)
+    expected = round(slices_mm / target_mm * count)  # of 13.5 or a double beside it
+    lengths = set()
+    for _ in range(40):
+        turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        affine = np.eye(4)
+        affine[:3, :3] = turn * (0.4, 0.4, slices_mm)
+        geometry = Geometry.from_affine(affine, (7, 6, count))
+        lengths.add(geometry.spacing_mm[0])
+        volume = Volume(array=geometry.to_canonical(array.transpose()), geometry=geometry)
+        _, grid = preprocess_for_nnunet(volume, block((0.4, 0.4), target_mm), PLAIN)
+        assert grid.original_spacing_mm == (slices_mm, 0.4, 0.4)
+        assert grid.shape == (expected, 6, 7)
+    assert len(lengths) > 1  # or there was nothing to round
+
+
 def test_the_image_is_not_changed_and_a_constant_one_is_refused():
     volume, _ = stored()
     before = volume.array.copy()
