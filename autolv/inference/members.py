@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autolv.core.geometry import Geometry, Volume
 from autolv.inference.ensemble import RunningMean
 from autolv.inference.locate import Found
+from autolv.inference.mean_of_logits import mean_of_logits
 from autolv.inference.windows import Logits, SlidingWindows
 from autolv.preprocessing.forward import preprocess_image
 from autolv.preprocessing.inverse import foreground_box, restore_part
@@ -23,9 +24,12 @@ from autolv.schema.preprocessed import Box, Grid
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MemberNetwork:
-    """A member with its network ready to run; ``weight`` is its share in the mean."""
+    """A member with its network ready to run; ``weight`` is its share in the mean.
 
-    windows: SlidingWindows
+    ``folds`` are more than one where nnU-Net has trained them: their logits are averaged before anything else is done.
+    """
+
+    folds: tuple[SlidingWindows, ...]
     block: Preprocessing
     nnunet: NnunetConventions | None
     dimensions: int
@@ -34,7 +38,7 @@ class MemberNetwork:
     @classmethod
     def of(
         cls,
-        network: torch.nn.Module,
+        networks: Sequence[torch.nn.Module],
         configuration: Configuration,
         *,
         weight: float = 1.0,
@@ -43,23 +47,40 @@ class MemberNetwork:
         channels_last: bool = False,
         mirror_axes: tuple[int, ...] = (),
     ) -> MemberNetwork:
-        """Return the member of a network of ``configuration``; the other arguments are those of ``SlidingWindows``."""
-        windows = SlidingWindows(
-            network,
-            configuration.network,
-            device=device,
-            precision=precision,
-            channels_last=channels_last,
-            mirror_axes=mirror_axes,
-            weight_on_voxel=configuration.nnunet is not None,
+        """Return the member of a network of ``configuration``, or of several folds of one that nnU-Net has trained.
+
+        The other arguments are those of ``SlidingWindows``. Raises ``ValueError`` for no network, or for several of our own.
+        """
+        if len(networks) != 1 and (configuration.nnunet is None or not networks):
+            raise ValueError(f"expected one network, or folds of nnU-Net's, got {len(networks)}")
+        folds = tuple(
+            SlidingWindows(
+                network,
+                configuration.network,
+                device=device,
+                precision=precision,
+                channels_last=channels_last,
+                mirror_axes=mirror_axes,
+                in_half=configuration.nnunet is not None,
+            )
+            for network in networks
         )
         return cls(
-            windows=windows,
+            folds=folds,
             block=configuration.preprocessing,
             nnunet=configuration.nnunet,
             dimensions=configuration.network.dimensions,
             weight=weight,
         )
+
+    @property
+    def windows(self) -> SlidingWindows:
+        """Those of the only network, or of the first fold."""
+        return self.folds[0]
+
+    def whole_field(self, image: NDArray[np.float32]) -> Logits:
+        """Return the logits of all of a preprocessed ``image``, by all folds."""
+        return mean_of_logits(fold.whole_field(image) for fold in self.folds)
 
 
 Part = tuple[NDArray[np.float32], Box]
@@ -106,7 +127,7 @@ def _part(member: MemberNetwork, shared: _SharedFrame, *, locate: bool, cut: boo
         found = shared.heart(grid)
         logits = None if found is None else member.windows.about_heart(image, found)
     if logits is None:
-        whole_field = member.windows.whole_field(image)
+        whole_field = member.whole_field(image)
         logits = _foreground(whole_field) if cut else whole_field
     if member.nnunet is not None:
         return restore_from_nnunet(logits.array, logits.box, grid, shared.geometry, member.nnunet)

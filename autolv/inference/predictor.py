@@ -16,7 +16,6 @@ from autolv.core.geometry import Geometry, Spacing, Volume
 from autolv.imageio.frames import ImageFile
 from autolv.inference.arrays import Prediction, laid_out_as, volume_of
 from autolv.inference.ensemble import RunningMean, most_probable
-from autolv.inference.mean_of_logits import MeanOfLogits
 from autolv.inference.members import MemberNetwork, mean_of_members
 from autolv.inference.model_folder import load_network, read_model
 from autolv.inference.quality import expecting
@@ -52,7 +51,7 @@ def predict_case(
     it, over the whole field where that is not sure. Raises ``DataError`` for an image that is constant or not finite.
     """
     member = MemberNetwork.of(
-        network,
+        [network],
         configuration,
         device=device,
         precision=precision,
@@ -104,13 +103,14 @@ class Predictor:
         self._expecting = expecting(best, members, as_scored=as_scored)
         whole = set(folds) == set(best.configurations)
         self._temperature = best.quality.temperature if best.quality is not None and whole else 1.0
+        self._tie_order = _tie_order(best)
         self._members = []
         for name, alike in folds.items():
             configuration = best.configurations[name]
-            ready = alike if configuration.nnunet is None else [MeanOfLogits(alike)]
+            ready = [[network] for network in alike] if configuration.nnunet is None else [alike]
             self._members += [
                 MemberNetwork.of(
-                    network,
+                    networks,
                     configuration,
                     weight=1.0 / (len(ready) * len(folds)),
                     device=device,
@@ -118,7 +118,7 @@ class Predictor:
                     channels_last=channels_last,
                     mirror_axes=_mirror_axes(mirror, configuration),
                 )
-                for network in ready
+                for networks in ready
             ]
 
     @classmethod
@@ -226,7 +226,7 @@ class Predictor:
         for number, frame in enumerate(frames):
             with naming(f"frame {number + 1} of {count}") if cine else nullcontext():
                 mean, told = self._mean(_frame(frame, geometry), whole=probabilities)
-            crop(labels[number], mean.box)[...] = most_probable(mean.array)
+            crop(labels[number], mean.box)[...] = most_probable(mean.array, self._tie_order)
             labels[number], counts = apply_steps(labels[number], self._steps, self.best.structures, geometry.spacing_mm)
             changed += np.array(counts, dtype=np.int64)
             if probabilities:
@@ -254,6 +254,14 @@ class Predictor:
 
         mean = mean_of_members(self._members, frame, locate=self._locate, whole=True, seen=seen)
         return mean, [ask.of_frame(parts, frame.geometry.shape, frame.spacing_mm)]
+
+
+def _tie_order(best: BestConfig) -> tuple[int, ...]:
+    """Return the classes, those first that win a tie: our order, for nnU-Net's networks that of the codes in their files."""
+    classes = range(1, len(best.structures) + 1)
+    if all(one.nnunet is None for one in best.configurations.values()):
+        return (0, *classes)
+    return (0, *sorted(classes, key=lambda number: best.labels[best.structures[number - 1]]))
 
 
 def _frame(array: NDArray[np.generic], geometry: Geometry) -> Volume:

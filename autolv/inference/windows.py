@@ -4,6 +4,9 @@ Windows overlap by half and are weighted by a Gaussian with a standard deviation
 2021); the weighted sum is divided by the true sum of weights, so a network that says the same everywhere gives
 that, to the border of the image and up to rounding. It is logits that are averaged, as they are of one network: over
 windows, and over mirrored passes where asked for.
+
+nnU-Net 2.8.1 weighs and sums windows in half precision, on the CPU too. That rounds logits to about three digits, near the
+corners of the field to whole numbers, and at borders of structures it decides labels; its networks are summed in the same way.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import torch
 from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 
+from autolv.core.errors import ModelError
 from autolv.inference.locate import (
     Found,
     apart_from_heart,
@@ -29,7 +33,7 @@ from autolv.inference.locate import (
     window_about,
 )
 from autolv.ops.crop import whole_box
-from autolv.ops.tiling import gaussian_window, window_starts
+from autolv.ops.tiling import gaussian_window, nnunet_window, window_starts
 from autolv.preprocessing.inverse import CERTAIN
 from autolv.runtime.device import autocast, memory_format
 from autolv.schema.plan import Network
@@ -63,7 +67,7 @@ class SlidingWindows:
     ``network`` is in evaluation mode, on ``device`` and in the layout that ``channels_last`` says. A network that takes
     neighbouring slices as channels gets the mean of the image for those that are not there. ``mirror_axes`` are of -2 (y)
     and -1 (x), for 3D networks of -3 (z) too: the logits are averaged over all combinations of them. An image smaller than
-    the patch is padded with its mean on both sides, and cut back. ``weight_on_voxel`` is ``gaussian_window``'s ``on_voxel``.
+    the patch is padded with its mean on both sides, and cut back. ``in_half`` sums a whole field as nnU-Net does.
 
     ``batch_size`` is the largest number of windows in one pass; ``None`` means, on the CPU, those of one or more whole slices
     (2D) or one window (3D); elsewhere a fixed number. Nothing is changed by a call: threads may share it.
@@ -79,7 +83,7 @@ class SlidingWindows:
         channels_last: bool = False,
         mirror_axes: tuple[int, ...] = (),
         batch_size: int | None = None,
-        weight_on_voxel: bool = False,
+        in_half: bool = False,
     ) -> None:
         """Raise ``ValueError`` for a network in training mode, for other axes, or for a batch of none."""
         if network.training:
@@ -95,11 +99,14 @@ class SlidingWindows:
         self._layout = memory_format(plan.dimensions, channels_last=channels_last)
         self._flips = [axes for count in range(len(mirror_axes) + 1) for axes in combinations(mirror_axes, count)]
         self._batch_size = batch_size
-        self._on_voxel = weight_on_voxel
+        self._in_half = in_half
 
     @torch.inference_mode()
     def whole_field(self, image: NDArray[np.float32]) -> Logits:
-        """Return the logits of all of ``image``, by windows that overlap by half."""
+        """Return the logits of all of ``image``, by windows that overlap by half.
+
+        Raises ``ModelError`` where they are too large to be summed in half precision, if they are to be.
+        """
         stack, inside = self._padded(image)
         logits = self._blend(stack, self._regions(stack, self._starts(stack, _OVERLAP)))
         return Logits(
@@ -213,22 +220,29 @@ class SlidingWindows:
         return [[r for z in window_starts(stack.shape[1], deep, _OVERLAP) for r in plane(slice(z, z + deep))]]
 
     def _blend(self, stack: torch.Tensor, planes: list[list[Region]]) -> torch.Tensor:
-        """Return the weighted mean of the windows' logits, (classes, z, y, x)."""
+        """Return the weighted mean of the windows' logits, float32 (classes, z, y, x)."""
         shape = (stack.shape[0] if self._plan.dimensions == 2 else stack.shape[1], *stack.shape[-2:])
-        total = stack.new_zeros((self._plan.classes, *shape))
-        if len(planes[0]) == 1:  # one window covers the plane (or the stack): nothing to weigh
+        kept = torch.half if self._in_half else torch.float32
+        total = stack.new_zeros((self._plan.classes, *shape), dtype=kept)
+        if len(planes[0]) == 1 and not self._in_half:  # one window covers the plane (or the stack): nothing to weigh
             for batch in self._batches(planes):
                 for region, logits in zip(batch, self._forward(self._gather(stack, batch)), strict=True):
                     total[(slice(None), *region)] = logits
             return total
-        window = gaussian_window(self._plan.patch, on_voxel=self._on_voxel)
-        weight = torch.tensor(window).to(stack).reshape((1, *self._plan.patch)[-3:])
-        weights = stack.new_zeros(shape)
+        window = (nnunet_window if self._in_half else gaussian_window)(self._plan.patch)
+        weight = torch.tensor(window).to(stack).reshape((1, *self._plan.patch)[-3:])  # (z, y, x), float32
+        weights = stack.new_zeros(shape, dtype=kept)
         for batch in self._batches(planes):
             for region, logits in zip(batch, self._forward(self._gather(stack, batch)), strict=True):
-                total[(slice(None), *region)] += logits * weight
+                total[(slice(None), *region)] += logits * weight  # rounded to half, if kept so, after each sum
                 weights[region] += weight
-        return total.div_(weights)
+        total.div_(weights)
+        if self._in_half and bool(total.isinf().any()):
+            raise ModelError(
+                "the network's logits are too large for nnU-Net's half precision.",
+                remedy="nnU-Net itself cannot predict with this network either: train it anew.",
+            )
+        return total.float()
 
     def _batches(self, planes: list[list[Region]]) -> Iterator[list[Region]]:
         dimensions, each = self._plan.dimensions, len(planes[0])

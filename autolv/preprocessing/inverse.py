@@ -27,14 +27,15 @@ def restore_logits(logits: NDArray[np.float32], grid: Grid) -> NDArray[np.float3
 
 
 def restore_part(
-    logits: NDArray[np.float32], box: Box, grid: Grid, *, nearest_along: int | None = None
+    logits: NDArray[np.float32], box: Box, grid: Grid, *, nearest_along: int | None = None, in_half: bool = False
 ) -> tuple[NDArray[np.float32], Box]:
     """Return what ``restore_logits`` gives from logits (c, z, y, x) that are known in a ``box`` of the network's grid.
 
     Outside the box the background is certain; the probabilities, (c, Z, Y, X), are those of the part of the original
     grid in which the box has a share, and come with the place of that part. Where it has a share in no voxel, which
     happens when an axis shrinks to less than half, that is the crop's first voxel, of background. ``nearest_along`` names the
-    axis, if any, along which the nearest logits are taken, not interpolated ones.
+    axis, if any, along which the nearest logits are taken, not interpolated ones. ``in_half`` rounds the resampled logits to
+    half precision.
     """
     if logits.ndim != 4 or logits.shape[1:] != box_shape(box):
         raise ValueError(f"logits must be (classes, {', '.join(map(str, box_shape(box)))}), got {logits.shape}")
@@ -58,6 +59,8 @@ def restore_part(
         for source in np.flatnonzero(weights):
             blend += weights[source] * known[:, source]
         plane = along_axes(blend, (high.matrix, wide.matrix))
+        if in_half:
+            plane = plane.astype(np.float16).astype(np.float32)
         np.exp(plane - plane.max(axis=0), out=plane)
         np.divide(plane, plane.sum(axis=0), out=result[:, z])
     return result, ((z0, z1), (y0, y1), (x0, x1))

@@ -24,6 +24,7 @@ from autolv.schema.preprocessed import Box, Grid
 
 F = TypeVar("F", int, float)
 _THICK = 3.0  # times the finest spacing: nnU-Net's ANISO_THRESHOLD
+_NOISE = 1e-14  # of a length: a few roundings of double precision
 _LEAST_SD = 1e-8  # by which nnU-Net divides a constant image
 
 
@@ -41,7 +42,7 @@ def preprocess_for_nnunet(
     order, flipped = _stored(volume.geometry, conventions.transpose)
     array = np.ascontiguousarray(np.flip(np.asarray(volume.array, dtype=np.float32).transpose(order), flipped))
     check_image(array)
-    spacing = _triple([volume.spacing_mm[axis] for axis in order])
+    spacing = _triple([_stated(volume.spacing_mm[axis]) for axis in order])
     box = nonzero_box(array) if block.crop_to_nonzero else whole_box(array.shape)
     part = crop(array, box)
     where = ndimage.binary_fill_holes(part != 0) if conventions.nonzero_only else np.ones_like(part, dtype=np.bool_)
@@ -62,10 +63,11 @@ def restore_from_nnunet(
 ) -> tuple[NDArray[np.float32], Box]:
     """Return class probabilities on a part of the canonical grid of ``geometry``, and where that part lies in it.
 
-    ``logits`` (c, *box) are known in a ``box`` of the network's ``grid``; outside it the background is certain.
+    ``logits`` (c, *box) are known in a ``box`` of the network's ``grid``; outside it the background is certain. Resampled ones
+    are rounded to half precision, in which nnU-Net keeps them: equal ones are a tie.
     """
     thick = _thick_axis(grid.spacing_mm, grid.original_spacing_mm)
-    inside, where = restore_part(logits, box, grid, nearest_along=thick)
+    inside, where = restore_part(logits, box, grid, nearest_along=thick, in_half=True)
     order, flipped = _stored(geometry, conventions.transpose)
     back = tuple(int(axis) for axis in np.argsort(order))
     turned = [
@@ -74,6 +76,15 @@ def restore_from_nnunet(
     ]
     upright = np.flip(inside, tuple(1 + axis for axis in flipped)).transpose(0, *(1 + axis for axis in back))
     return np.ascontiguousarray(upright), (turned[back[0]], turned[back[1]], turned[back[2]])
+
+
+def _stated(spacing_mm: float) -> float:
+    """Return the spacing that a header states, from which the length of an oblique axis differs in the last digits.
+
+    NIfTI states single precision, other files decimals. 9 slices of 7.5 mm are 13.5 of 5 mm: those digits would decide.
+    """
+    single = float(np.float32(spacing_mm))
+    return single if abs(single - spacing_mm) <= _NOISE * spacing_mm else float(f"{spacing_mm:.15g}")
 
 
 def _stored(geometry: Geometry, transpose: Triple) -> tuple[Triple, tuple[int, ...]]:

@@ -128,8 +128,8 @@ class NnunetConventions(Record):
     Images go in as the file stores them, slowest axis first, the axes reordered by ``transpose``. They are normalised
     first, with ``nonzero_only`` over what is not zero, then resampled, as logits are: an axis more than three times as coarse
     as the finest by the nearest slice, the others by splines. Windows weigh most in their voxel n // 2. Logits, not
-    probabilities, are averaged over folds, and over mirrorings along ``mirror_axes``, of -3, -2 and -1, as a rule. There
-    is no looking for the heart.
+    probabilities, are averaged over folds, and over mirrorings along ``mirror_axes``, of -3, -2 and -1, as a rule; they are
+    summed and resampled in half precision, and of equal ones the lower code wins. There is no looking for the heart.
     """
 
     transpose: tuple[int, int, int]

@@ -3,6 +3,7 @@
     python nnunet_itself.py RAW_DATASET FOLDER OUTPUT 2d|3d_fullres PlainConvUNet|ResidualEncoderUNet
 
 The networks are nnU-Net's, as are preprocessing and prediction; the steps are a plain loop, for labels that look like hearts.
+It predicts in two ways: into OUTPUT/mirrored with fold 0 and mirroring, into OUTPUT/folds with all folds and without.
 """
 
 import json
@@ -17,7 +18,7 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 STEPS, BATCH, FOLDS = 100, 8, 2
-CASES = 5  # that are predicted: the first of them
+CASES = {"2d": 4, "3d_fullres": 2}  # that are predicted: the first of them
 
 
 def smaller(name: str, kind: str) -> dict[str, object]:
@@ -87,13 +88,15 @@ def main() -> None:
     for seed, network in enumerate(networks):
         train(network, cases, plans["configurations"][name]["patch_size"], seed)
     write_folder(folder, plans, name, networks)
-    predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
-    predictor.initialize_from_trained_model_folder(str(folder), None)
-    output.mkdir()
-    images = sorted((raw / "imagesTr").glob("*.nii.gz"))[:CASES]
-    predictor.predict_from_files_sequential(
-        [[str(image)] for image in images], [str(output / image.name.removesuffix("_0000.nii.gz")) for image in images]
-    )
+    images = sorted((raw / "imagesTr").glob("*.nii.gz"))[: CASES[name]]
+    for way, folds, mirrored in (("mirrored", (0,), True), ("folds", tuple(range(FOLDS)), False)):
+        predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False, use_mirroring=mirrored)
+        predictor.initialize_from_trained_model_folder(str(folder), folds)
+        (output / way).mkdir(parents=True)
+        predictor.predict_from_files_sequential(
+            [[str(image)] for image in images],
+            [str(output / way / image.name.removesuffix("_0000.nii.gz")) for image in images],
+        )
 
 
 if __name__ == "__main__":

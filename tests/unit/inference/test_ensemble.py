@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from autolv.inference.ensemble import RunningMean, mean_in_box, mean_probabilities, most_probable
-from autolv.inference.mean_of_logits import MeanOfLogits
+from autolv.inference.mean_of_logits import mean_of_logits
+from autolv.inference.windows import Logits
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -24,21 +24,29 @@ def test_probabilities_are_averaged_not_logits() -> None:
     assert most_probable(mean_probabilities([np.float32([[[[(10 - 1.1 - 1.1) / 3]]], [[[0]]]])]))[0, 0, 0] == 0
 
 
-def test_folds_of_nnunet_are_averaged_as_logits_and_run_as_one() -> None:
-    class Says(torch.nn.Module):
-        def __init__(self, value: float) -> None:
-            super().__init__()
-            self.value = value
+def test_folds_of_nnunet_are_averaged_as_logits_in_half_precision() -> None:
+    def says(*values: float) -> Logits:
+        return Logits(array=np.array(values, np.float32).reshape(2, 1, 1, 1), box=((0, 1),) * 3)
 
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return (x.to(torch.bfloat16) * self.value, x)
+    # the same members as above: here the loud one wins. 7.75 / 3 = 2.5833 lies between 2.582 and 2.584, 1/512 apart
+    folds = [says(v, 0.0) for v in (10.0, -1.125, -1.125)]
+    found = mean_of_logits(iter(folds))
+    assert found.array.dtype == np.float32 and found.box == folds[0].box
+    np.testing.assert_array_equal(found.array.ravel(), [1323 / 512, 0.0])  # 2.58398
+    np.testing.assert_array_equal(folds[0].array.ravel(), [10.0, 0.0])
+    # from 2048 on there are even numbers alone: 2048 + 1 is 2048, 2050 + 1 is 2052
+    np.testing.assert_array_equal(
+        mean_of_logits([says(2048.0, 2050.0), says(1.0, 1.0)]).array.ravel(), [1024.0, 1026.0]
+    )
+    assert mean_of_logits(folds[:1]) is folds[0]
+    with pytest.raises(ValueError, match="at least one fold"):
+        mean_of_logits([])
 
-    # the same members as above: here the loud one wins
-    mean = MeanOfLogits([Says(v) for v in (10.0, -1.125, -1.125)])
-    assert not mean.training
-    (found,) = mean(torch.ones(1, 2, 3))
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, torch.full((1, 2, 3), 7.75 / 3))
+
+def test_a_tie_goes_to_whom_the_order_names_first() -> None:
+    tied = np.array([[0.1, 0.1, 0.4], [0.4, 0.2, 0.2], [0.1, 0.3, 0.0], [0.4, 0.3, 0.4]])
+    assert most_probable(tied).tolist() == [1, 2, 0]
+    assert most_probable(tied, (0, 3, 2, 1)).tolist() == [3, 3, 0]
 
 
 def test_one_member_is_itself_bit_for_bit_and_is_not_changed() -> None:

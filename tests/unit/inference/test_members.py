@@ -47,7 +47,7 @@ def members(configurations: list[Configuration]) -> tuple[list[MemberNetwork], l
     networks = [Bright().eval() for _ in configurations]
     weight = 1 / len(networks)
     return [
-        MemberNetwork.of(network, one, weight=weight) for network, one in zip(networks, configurations, strict=True)
+        MemberNetwork.of([network], one, weight=weight) for network, one in zip(networks, configurations, strict=True)
     ], networks
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from autolv.core.errors import ModelError
 from autolv.inference.windows import SlidingWindows
 from autolv.networks import build_network
 from autolv.runtime.device import with_weights_in
@@ -123,12 +124,39 @@ def test_a_network_of_volumes_is_mirrored_across_slices_too(network_plan: Plans)
     np.testing.assert_allclose(turned, 1.5)  # the mean of z and 3 - z
 
 
-def test_windows_may_weigh_most_on_a_voxel(network_plan: Plans) -> None:
-    # as above, from the centre 4 in place of 3.5: in column 4 the first window is at distance 0, the second at 4
-    logits = predict_logits(
-        Column().eval(), np.ones((1, 8, 12), np.float32), network_plan(2, (8, 8)), weight_on_voxel=True
-    )
-    np.testing.assert_allclose(logits[0, 0, :, 4], 4 / (1 + np.exp(-8.0)), rtol=1e-5)
+def test_windows_meet_in_half_precision_as_nnunet_has_them(network_plan: Plans) -> None:
+    # as above, from the centre 4 in place of 3.5, in row 4 (weight 1 there): in column 4 the first window says 4 with weight
+    # 10, the second 0 with 10 exp(-8) = 0.0034. From 8 to 16 half precision has steps of 1/128: the second is lost
+    logits = predict_logits(Column().eval(), np.ones((1, 8, 12), np.float32), network_plan(2, (8, 8)), in_half=True)
+    assert logits.dtype == np.float32
+    assert logits[0, 0, 4, 4] == 4.0
+    # in column 6 they say 6 and 2 with weights 10 exp(-2) = 1.353 twice: each product, each sum, the quotient are rounded
+    w = np.float16(10 * np.exp(-2.0))
+    total = np.float16(np.float16(6 * np.float32(w)) + np.float32(2 * np.float32(w)))
+    assert logits[0, 0, 4, 6] == np.float16(np.float32(total) / np.float32(np.float16(2 * w)))
+    np.testing.assert_array_equal(logits, logits.astype(np.float16).astype(np.float32))
+
+
+def test_in_half_precision_a_corners_logits_are_whole_numbers(network_plan: Plans) -> None:
+    class Flat(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (torch.full((len(x), 4, *x.shape[2:]), 2.4),)
+
+    # one window alone is weighed too: at the corner with 2 ** -24, the least number there is, of which 2.4 are 2
+    logits = predict_logits(Flat().eval(), np.ones((8, 16, 16), np.float32), network_plan(3, (8, 16, 16)), in_half=True)
+    assert logits[0, 0, 0, 0] == 2.0
+    np.testing.assert_allclose(logits[:, 4, 6:10, 6:10], 2.4, rtol=2**-10)
+
+
+def test_logits_that_nnunet_could_not_sum_are_refused(network_plan: Plans) -> None:
+    class Loud(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (torch.full((len(x), 4, *x.shape[2:]), 7000.0),)  # times 10 is beyond 65504
+
+    image = np.ones((1, 16, 16), np.float32)
+    with pytest.raises(ModelError, match="too large for nnU-Net's half precision"):
+        predict_logits(Loud().eval(), image, network_plan(2, (16, 16)), in_half=True)
+    np.testing.assert_array_equal(predict_logits(Loud().eval(), image, network_plan(2, (16, 16))), 7000.0)
 
 
 def test_the_image_is_padded_with_its_mean(network_plan: Plans) -> None:

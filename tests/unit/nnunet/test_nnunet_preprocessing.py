@@ -97,6 +97,7 @@ def test_back_is_linear_in_plane_and_nearest_across(slices):
     logits = np.random.default_rng(1).normal(size=(4, *grid.shape)).astype(np.float32)
     inside, box = restore_from_nnunet(logits, whole_box(grid.shape), grid, volume.geometry, PLAIN)
     expected = np.stack([resampled(one, (3, 17, 21), 1, 0) for one in logits])
+    expected = expected.astype(np.float16).astype(float)
     odds = np.exp(expected - expected.max(axis=0))
     on_canonical = volume.geometry.to_canonical
     whole = np.zeros((4, *volume.geometry.shape), np.float32)
@@ -107,7 +108,10 @@ def test_back_is_linear_in_plane_and_nearest_across(slices):
     in_file[0] = 1.0
     in_file[:, :, 2:-1, 3:] = odds / odds.sum(axis=0)
     for one, other in zip(whole, in_file, strict=True):
-        np.testing.assert_allclose(one, on_canonical(other.transpose()), atol=1e-5)
+        np.testing.assert_allclose(
+            one, on_canonical(other.transpose()), atol=4e-4
+        )  # a step of half precision may be missed
+        assert (np.abs(one - on_canonical(other.transpose())) > 1e-5).mean() < 0.01  # but hardly ever is
 
 
 @pytest.mark.parametrize("transpose", list(permutations(range(3))))
@@ -122,9 +126,30 @@ def test_whatever_the_order_of_axes_a_voxel_finds_its_place_again(transpose):
     inside, box = restore_from_nnunet(logits, whole_box(grid.shape), grid, volume.geometry, conventions)
     z, y, x = (slice(*side) for side in box)
     again = np.log(inside[1] / inside[0]) * part.std() + part.mean()
-    np.testing.assert_allclose(again, volume.array[z, y, x], rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(again, volume.array[z, y, x], rtol=1e-3, atol=5e-2)  # in half precision
     assert not np.delete(volume.array, np.s_[y], axis=1).any()
     assert not np.delete(volume.array, np.s_[x], axis=2).any()
+
+
+@pytest.mark.parametrize(
+    ("slices_mm", "target_mm", "count"), [(7.5, 5.0, 9), (0.9, 0.6, 9), (float(np.float32(1.8)), 1.2, 9)]
+)
+def test_an_oblique_stacks_shape_is_rounded_from_the_spacing_that_its_file_states(slices_mm, target_mm, count):
+    rng = np.random.default_rng(5)
+    array = rng.normal(100.0, 9.0, (count, 6, 7)).astype(np.float32)
+    expected = round(slices_mm / target_mm * count)  # of 13.5 or a double beside it
+    lengths = set()
+    for _ in range(40):
+        turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        affine = np.eye(4)
+        affine[:3, :3] = turn * (0.4, 0.4, slices_mm)
+        geometry = Geometry.from_affine(affine, (7, 6, count))
+        lengths.add(geometry.spacing_mm[0])
+        volume = Volume(array=geometry.to_canonical(array.transpose()), geometry=geometry)
+        _, grid = preprocess_for_nnunet(volume, block((0.4, 0.4), target_mm), PLAIN)
+        assert grid.original_spacing_mm == (slices_mm, 0.4, 0.4)
+        assert grid.shape == (expected, 6, 7)
+    assert len(lengths) > 1  # or there was nothing to round
 
 
 def test_the_image_is_not_changed_and_a_constant_one_is_refused():

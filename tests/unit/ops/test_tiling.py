@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autolv.ops.tiling import gaussian_window, window_starts
+from autolv.ops.tiling import gaussian_window, nnunet_window, window_starts
 
 
 def test_starts_by_hand():
@@ -13,6 +13,7 @@ def test_starts_by_hand():
     assert window_starts(21, 10) == (0, 4, 7, 11)  # 11 / 3 = 3.67 apart
     assert window_starts(20, 10, 1.0) == (0, 10)
     assert window_starts(21, 10, 1.0) == (0, 6, 11)
+    assert window_starts(131, 9)[21] == 91  # 122 / 28 * 21 is a little below 91.5 in floating point, as nnU-Net has it
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.75, 1.0])
@@ -40,12 +41,18 @@ def test_gaussian_by_hand():
     np.testing.assert_allclose(weights, np.exp(-0.5 * (np.arange(8) - 3.5) ** 2), rtol=1e-6)
 
 
-def test_gaussian_on_a_voxel_by_hand():
+def test_nnunets_weights_by_hand():
     # sigma 1 and 5 / 8: samples at -4 .. 3, and, an odd side having a voxel in its middle, the same as about the centre
-    np.testing.assert_allclose(
-        gaussian_window((8,), on_voxel=True), np.exp(-0.5 * (np.arange(8) - 4.0) ** 2), rtol=1e-6
-    )
-    np.testing.assert_array_equal(gaussian_window((5,), on_voxel=True), gaussian_window((5,)))
+    weights = nnunet_window((8,))
+    assert weights.dtype == np.float16
+    np.testing.assert_array_equal(weights, np.float16(10 * np.exp(-0.5 * (np.arange(8) - 4.0) ** 2)))
+    np.testing.assert_array_equal(nnunet_window((5,)), np.float16(10 * gaussian_window((5,)).astype(float)))
+    # three axes: 10 exp(-24) = 4e-10 at the corner, where half precision ends at 2 ** -24 = 6e-8
+    deep = nnunet_window((8, 16, 16))
+    assert deep[4, 8, 8] == 10
+    assert deep[0, 0, 0] == deep.min() == 2.0**-24
+    with pytest.raises(ValueError, match="read-only"):
+        deep[0, 0, 0] = 0
 
 
 @pytest.mark.parametrize("window", [(1,), (1, 3), (256, 224), (18, 320, 320), (20, 3, 512)])
