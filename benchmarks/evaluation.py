@@ -7,9 +7,8 @@ Nothing is trained: the predictions of two configurations are the references, di
 with islands, blurred and noisy at the edges), written by each tool's own writers as its validation leaves them: labels and
 class probabilities of five folds by patient, the same folds and voxels for both.
 
-``evaluate``: ``autolv_evaluate`` with all it computes (HD95, ASSD and surface Dice among it, tables written; the agreement
-figure left out, and once more with it) beside ``nnUNetv2_evaluate_folder`` (Dice and IoU), by default (8 processes) and with
-``-np 2``.
+``evaluate``: ``autolv_evaluate`` with all it computes (HD95, ASSD and surface Dice among it, tables written, the agreement
+drawn) beside ``nnUNetv2_evaluate_folder`` (Dice and IoU), by default (8 processes) and with ``-np 2``.
 ``find best configuration``: ``autolv_find_best_config`` beside ``nnUNetv2_find_best_configuration``, both on two
 configurations, their ensemble and its post-processing; autolv also copies and hashes the weights of the chosen folds.
 
@@ -101,9 +100,8 @@ def _compare(args: argparse.Namespace) -> dict[str, Any]:
 
     result: dict[str, Any] = {"machine": known, "cases": len(dataset.training), "stages": {}}
     lines = [HEAD]
-    with_figure = Stage("autolv with the figure", [shown], own, clear_own)
     for stage, measured in (
-        ("evaluate", [*stages([*shown, "--no-figure"], evaluating), with_figure]),
+        ("evaluate", stages(shown, evaluating)),
         ("find best configuration", stages(finding, choosing)),
     ):
         found = in_turn(measured, args.rounds, work / "command.log")

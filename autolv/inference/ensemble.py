@@ -45,10 +45,10 @@ def mean_in_box(members: Sequence[tuple[NDArray[np.float32], Box]]) -> tuple[NDA
     """Return the ``mean_probabilities`` of members (classes, z, y, x) that lie in boxes of one grid, and the box of all.
 
     Outside its box the background is certain for a member, and so it is for the mean outside the box that comes back. A box
-    may be empty.
+    may be empty. One member alone comes back as it is, not copied.
     """
     filled = [box for array, box in members if array.size]
-    if not filled:
+    if not filled or len(members) == 1:
         return members[0]
     whole = functools.reduce(_union, filled)
     return mean_probabilities(_on_box(array, box, whole) for array, box in members), whole

@@ -18,6 +18,7 @@ def with_temperature(probabilities: NDArray[np.float32], temperature: float) -> 
         raise ValueError(f"a temperature is positive, got {temperature}")
     if temperature == 1:
         return probabilities
-    powers = np.maximum(probabilities, np.float32(LEAST)) ** np.float32(1 / temperature)
+    powers = np.maximum(probabilities, np.float32(LEAST))
+    powers **= np.float32(1 / temperature)
     powers /= powers.sum(axis=0)
     return powers

@@ -207,10 +207,11 @@ class Scorer:
         volume = read_labels(self.folder / str(case.label))
         reference = self._dataset.schema_.to_internal(volume.array)
         stored = {name: self._stored(name, case) for name, places in self._place.items() if case.case in places}
+        inside = {name: one.inside for name, one in stored.items()}
         labels = {}
         for parts in self._candidates:
             if all(name in stored for name in parts):
-                mean, box = mean_in_box([(stored[name].inside, stored[name].box) for name in parts])
+                mean, box = mean_in_box([(inside[name], stored[name].box) for name in parts])
                 labels[parts] = paste(most_probable(mean), box, reference.shape) if mean.size else 0 * reference
         labelled = np.logical_or.reduce([array != 0 for array in (reference, *labels.values())])
         box = nonzero_box(labelled)

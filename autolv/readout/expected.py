@@ -47,15 +47,17 @@ def signals_of(
     if not labels.any():
         return {}
     inside = labels[box_slices(box)]
-    where = np.nonzero((probabilities[0] < 1 - _LEAST_FOREGROUND) | (inside != 0))
-    likely = with_temperature(probabilities[:, where[0], where[1], where[2]], temperature)  # (classes, voxels)
-    at = inside[where]
+    places = np.flatnonzero((probabilities[0] < 1 - _LEAST_FOREGROUND) | (inside != 0))
+    slices = places // max(math.prod(inside.shape[1:]), 1)
+    # class by class in memory, which sums fast: (classes, voxels)
+    likely = with_temperature(probabilities.reshape(len(probabilities), -1).take(places, axis=1), temperature)
+    at = inside.ravel()[places]
     reviews, fails = _findings(labels, structures, spacing_mm)
     found = {}
     for channel, name in enumerate(structures, start=1):
         mask = labels == channel
         if mask.any():
-            soft, worst = soft_dice(likely[channel], at == channel, where[0])
+            soft, worst = soft_dice(likely[channel], at == channel, slices)
             found[name] = np.array([
                 _doubt(soft), _doubt(worst), math.log(_border_per_area(mask, spacing_mm)),
                 math.log(int(np.count_nonzero(mask)) * math.prod(spacing_mm) / 1000.0),
