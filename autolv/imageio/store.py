@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from autolv.schema.preprocessed import PreprocessedCase
 from autolv.schema.record import from_json, write_bytes
 
 _RECORD = "record"
+_CAN_PUT_BACK = hasattr(mmap, "MADV_DONTNEED")  # not on Windows, where a file that is mapped cannot be replaced either
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,10 +56,11 @@ def read_stored(path: Path) -> StoredCase:
         raise _damaged(path, error) from error
 
 
-def map_stored(path: Path) -> StoredCase:
+def map_stored(path: Path, *, ahead: bool = False) -> StoredCase:
     """Return the case stored at ``path`` with arrays that are read from the file when and where they are looked at.
 
-    Changes to them do not reach the file. Raises ``DataError`` as ``read_stored``.
+    Changes to them do not reach the file. With ``ahead`` the system is asked to read the file now, into its own cache.
+    Raises ``DataError`` as ``read_stored``.
     """
     try:
         record = read_stored_record(path)
@@ -68,9 +71,36 @@ def map_stored(path: Path) -> StoredCase:
             name: np.memmap(path, kind, "c", 8 + length + header[name]["data_offsets"][0], tuple(header[name]["shape"]))
             for name, kind in (("image", np.float32), ("labels", np.uint8))
         }
-        return StoredCase(image=arrays["image"], labels=arrays["labels"], record=record)
+        stored = StoredCase(image=arrays["image"], labels=arrays["labels"], record=record)
     except (KeyError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
+    if ahead:
+        _advise(stored, "MADV_WILLNEED")
+    return stored
+
+
+def open_stored(path: Path) -> StoredCase:
+    """Return the case stored at ``path`` for looking at its parts many times; raises ``DataError`` as ``read_stored``.
+
+    Mapped and read ahead where the system can be told what is done with (``put_back``), read whole elsewhere.
+    """
+    return map_stored(path, ahead=True) if _CAN_PUT_BACK else read_stored(path)
+
+
+def put_back(stored: StoredCase) -> None:
+    """Leave what has been looked at of a mapped case to the system's cache of files: it no longer counts as this process's.
+
+    What comes from there again costs no reading from disk, and the system may use the memory for something else. Changes
+    to the arrays are lost. A case in memory stays as it is.
+    """
+    if _CAN_PUT_BACK:
+        _advise(stored, "MADV_DONTNEED")
+
+
+def _advise(stored: StoredCase, advice: str) -> None:
+    for array in (stored.image, stored.labels):
+        if isinstance(array.base, mmap.mmap) and hasattr(mmap, advice):
+            array.base.madvise(getattr(mmap, advice))
 
 
 def read_stored_record(path: Path) -> PreprocessedCase:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autolv.core.errors import DataError, PlanError
 from autolv.core.geometry import Volume
 from autolv.core.workspace import Workspace
-from autolv.imageio.store import StoredCase, map_stored, read_stored, read_stored_record, write_stored
+from autolv.imageio.store import StoredCase, map_stored, open_stored, read_stored_record, write_stored
 from autolv.imageio.volumes import read_image, read_labels
 from autolv.parallel import run_each
 from autolv.preprocessing.forward import preprocess_image, preprocess_labels
@@ -117,11 +117,11 @@ def load_cases(
     workers: int,
     mapped: bool = False,
 ) -> list[StoredCase]:
-    """Return the preprocessed ``cases``, read into memory or ``mapped`` from their files.
+    """Return the preprocessed ``cases``, opened, or only ``mapped`` where not all of them fit into memory.
 
     One that is missing, or older than its raw files, is a ``PlanError``.
     """
-    read = map_stored if mapped else read_stored
+    read = map_stored if mapped else open_stored
 
     def one(case: Case) -> StoredCase:
         path = stored_file(workspace, dataset, block, case)

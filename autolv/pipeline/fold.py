@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from autolv.core.errors import Interrupted
-from autolv.imageio.store import StoredCase, map_stored
+from autolv.imageio.store import StoredCase, map_stored, put_back
 from autolv.parallel import Position
 from autolv.pipeline.job import FoldJob, fresh_network, laid_out, loss_of, seed_of
 from autolv.pipeline.keeper import STATE, keeping
@@ -180,6 +180,7 @@ def training_cases(cases: Sequence[StoredCase]) -> list[TrainingCase]:
             labels=torch.from_numpy(stored.labels),
             heart_box=stored.record.heart_box,
             known=stored.record.known,
+            put_back=partial(put_back, stored),
         )
         for stored in cases
     ]
@@ -189,7 +190,13 @@ def _on(device: torch.device, cases: list[TrainingCase]) -> list[TrainingCase]:
     """Return ``cases`` on ``device`` where there is room beside the training, so that patches are made there."""
     if not fits_beside_training(device, sum(case.image.nbytes + case.labels.nbytes for case in cases)):
         return cases
-    return [replace(case, image=case.image.to(device), labels=case.labels.to(device)) for case in cases]
+    return [_moved(case, device) for case in cases]
+
+
+def _moved(case: TrainingCase, device: torch.device) -> TrainingCase:
+    moved = replace(case, image=case.image.to(device), labels=case.labels.to(device))
+    case.put_back()
+    return moved
 
 
 def _discard_old(place: Path) -> None:

@@ -16,6 +16,7 @@ from autolv.pipeline.job import FoldJob, fresh_network, laid_out, loss_of
 from autolv.pipeline.remember import keep, recall
 from autolv.planning.budget import step_flops
 from autolv.runtime.device import device_name, synchronise
+from autolv.runtime.memory import release_cached
 from autolv.runtime.ranks import Alone, Ranks
 from autolv.runtime.rates import matmul_rates
 from autolv.schema.record import Record, from_json
@@ -80,6 +81,7 @@ def measure(
         whole = loss_of(job.configuration, job.ranks)
         together = _timing(job, sampler, whole, device, found.way, parts=found.parts, ranks=job.ranks)
         found = found.model_copy(update={"timing": together})
+    release_cached(device)
     rates, seconds, way = found.rates, found.timing.iteration_s, found.way
     per_pass = max(1, math.ceil(len(sampler) / training.batch_size))
     if minutes is not None:
@@ -137,8 +139,10 @@ def _find(
         _log.warning("%s multiplies matrices more slowly in %s (%.1f GFLOP/s) than in float32 (%.1f): --precision auto is "
                      "faster.",
                      device_name(device), job.precision, rates[job.precision], rates["float32"])  # fmt: skip
-    parts = _parts_that_fit(job, sampler.batch(0), loss, device)
     ways = candidates(device, rates, precision=job.precision, layout=job.layout)
+    release_cached(device)
+    parts = _parts_that_fit(job, sampler.batch(0), loss, device, ways[0].precision)
+    release_cached(device)
     if job.precision != "auto":
         way = ways[0].model_copy(update={"compiled": job.compile_mode == "on"})
         timing = _timing(job, sampler, loss, device, way, parts=parts)
@@ -195,10 +199,9 @@ def _timing_as_remembered(
     return timing
 
 
-def _parts_that_fit(job: FoldJob, batch: Batch, loss: Loss, device: torch.device) -> int:
-    """Return in how many parts a batch must go through the network so that a step in the plainest way fits the memory."""
+def _parts_that_fit(job: FoldJob, batch: Batch, loss: Loss, device: torch.device, precision: str) -> int:
+    """Return in how many parts a batch must go through the network so that a step in ``precision`` fits the memory."""
     network = fresh_network(job).to(device)
-    precision = "float32" if job.precision == "auto" else job.precision
     state = TrainState(
         network=network,
         optimiser=make_optimiser(network, job.configuration.training),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
 import torch
+
+from autolv.runtime.malloc import give_back_freed_memory
 
 _SHARE_FOR_DATA = 0.3  # of the free memory; activations need the rest
 _SAID_BY_TORCH = ("out of memory", "can't allocate memory", "not enough memory")
@@ -24,8 +28,11 @@ def fits_beside_training(device: torch.device, size: int) -> bool:
 
 
 def release_cached(device: torch.device) -> None:
-    """Return to the device what torch keeps for later: after a failed step that is most of the memory."""
-    if device.type == "cuda":
+    """Return to the device, or the system, what is kept for later: after a failed step that is most of the memory."""
+    gc.collect()  # a compiled network and its optimiser hold one another
+    if device.type == "cpu":
+        give_back_freed_memory()
+    elif device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()

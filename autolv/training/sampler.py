@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -28,9 +28,10 @@ _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples less their whole parts fill [0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingCase:
-    """A preprocessed case in memory: ``image`` float32 and ``labels`` uint8, both (z, y, x).
+    """A preprocessed case in memory, or mapped into it: ``image`` float32 and ``labels`` uint8, both (z, y, x).
 
-    ``known`` tells which classes are annotated, the background first; ``None``: all.
+    ``known`` tells which classes are annotated, the background first; ``None``: all. ``put_back`` is called whenever a window
+    has been copied: what is mapped need not stay in memory until the next time.
     """
 
     case: str
@@ -39,6 +40,7 @@ class TrainingCase:
     labels: torch.Tensor
     heart_box: Box | None
     known: tuple[bool, ...] | None = None
+    put_back: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,9 +170,7 @@ class Sampler:
         """Return the windows of images, with their neighbouring slices, and of labels that begin at ``places``."""
         size = self._gather_3d
         if self._pools is None:
-            cases = [(self._cases[number], start) for number, start in places]
-            images = [gather_with_neighbours(case.image, start, size, self._beside) for case, start in cases]
-            return torch.stack(images), torch.stack([gather(case.labels, start, size) for case, start in cases])
+            return _windows([(self._cases[number], start) for number, start in places], size, self._beside)
         numbers, starts = [number for number, _ in places], [start for _, start in places]
         wider = [(z - self._beside, y, x) for z, y, x in starts]
         images_of, labels_of = self._pools
@@ -252,6 +252,17 @@ def gather_with_neighbours(
     return gather(image, (start[0] - neighbours, *start[1:]), (size[0] + 2 * neighbours, *size[1:]))
 
 
+def _windows(
+    places: Sequence[tuple[TrainingCase, Triple]], size: Triple, neighbours: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return copies of windows of images, with their neighbouring slices, and of labels, (n, *size), and put back the rest."""
+    images = torch.stack([gather_with_neighbours(case.image, start, size, neighbours) for case, start in places])
+    labels = torch.stack([gather(case.labels, start, size) for case, start in places])
+    for case, _ in places:
+        case.put_back()
+    return images, labels
+
+
 def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Batch]:
     """Return a fixed set of unaugmented patches about the hearts of ``cases``, to watch a run by.
 
@@ -274,10 +285,8 @@ def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Bat
         corners = [(z, *(round((low + high - s) / 2) for (low, high), s in zip(box[1:], size[1:], strict=True)))
                    for z in depths]  # fmt: skip
         triple = (size[0], size[1], size[2])
-        images = torch.stack(
-            [gather_with_neighbours(case.image, (c[0], c[1], c[2]), triple, network.neighbours) for c in corners]
-        )
-        labels = torch.stack([gather(case.labels, (c[0], c[1], c[2]), triple) for c in corners]).long()
+        images, labels = _windows([(case, (c[0], c[1], c[2])) for c in corners], triple, network.neighbours)
+        labels = labels.long()
         batches.append(
             Batch(
                 images=images if flat else images[:, None],  # (n, channels, y, x) or (n, 1, z, y, x)

@@ -11,7 +11,9 @@ from typing import cast
 
 import torch
 
+from autolv.runtime.compiler import compile_lean
 from autolv.runtime.device import memory_format, synchronise
+from autolv.runtime.memory import release_cached
 from autolv.schema.plan import Training
 from autolv.schema.steps import Way
 from autolv.training.graphed import GraphedStep
@@ -32,6 +34,8 @@ Forward = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 
 def compiled_forward(network: torch.nn.Module) -> Forward:
     """Return ``network`` compiled by torch (on its first call)."""
+    if next(network.parameters()).device.type == "cpu":
+        compile_lean()
     return cast("Forward", torch.compile(network))
 
 
@@ -124,6 +128,7 @@ def _eager_times(
             seconds = min(seconds, *(_timed(take, device) for _ in range(_ROUNDS - 1)))
         times[way] = seconds
         del take
+        release_cached(device)  # what one way has left in pieces is no use to the next
     return times
 
 
@@ -161,8 +166,11 @@ def _try(
         take = _stepper(network, batch, loss, training, device, way)
         for _ in range(_GRAPH_WARM_UP if way.graphs else _COMPILED_WARM_UP):
             take()
-        return min(_timed(take, device) for _ in range(_ROUNDS))
+        found = min(_timed(take, device) for _ in range(_ROUNDS))
+        del take
     except Exception as error:  # noqa: BLE001 - a missing compiler shows in many ways; eager always works
         what = "torch.compile does" if way.compiled else "CUDA graphs do"
         _log.warning("%s not work here (%s); going on without.", what, type(error).__name__)
-        return None
+        found = None
+    release_cached(device)
+    return found

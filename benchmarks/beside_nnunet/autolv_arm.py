@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from autolv.augmentation import apply, draw
-from autolv.imageio.store import read_stored
+from autolv.imageio.store import open_stored
 from autolv.losses import LOSSES
 from autolv.losses._deep_supervision import DeepSupervisionLoss
 from autolv.pipeline.fold import training_cases
@@ -54,7 +54,7 @@ class AutolvArm:
         begin, threads = time.monotonic(), prepare(_CPU)
         job, training = self._job(minutes), self._configuration.training
         self._sampler = Sampler(
-            training_cases([read_stored(Path(file)) for file in self._task["files"]["train"]]),
+            training_cases([open_stored(Path(file)) for file in self._task["files"]["train"]]),
             self._configuration.network,
             training,
             seed=seed_of(job),
