@@ -99,8 +99,9 @@ def put_back(stored: StoredCase) -> None:
 
 def _advise(stored: StoredCase, advice: str) -> None:
     for array in (stored.image, stored.labels):
-        if isinstance(array.base, mmap.mmap) and hasattr(mmap, advice):
-            array.base.madvise(getattr(mmap, advice))
+        base: object = array.base
+        if isinstance(base, mmap.mmap) and hasattr(mmap, advice):
+            base.madvise(getattr(mmap, advice))
 
 
 def read_stored_record(path: Path) -> PreprocessedCase:

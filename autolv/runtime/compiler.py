@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from types import ModuleType
 
 
@@ -12,15 +11,12 @@ def compile_lean() -> None:
     A compiler of C++ takes 200 to 350 MB for any kernel, most of them for torch's headers, and torch starts as many as there
     are cores. A backward pass is compiled by default when it is first wanted, beside all that the forward pass has saved
     for it. Processes that compile Triton's kernels, of no use on a CPU, are not started. The code that comes out is the same.
-    ``TORCHINDUCTOR_COMPILE_THREADS`` and ``TORCH_WARM_POOL`` in the environment say otherwise.
     """
     import torch._functorch.config as ahead_of_time  # here, as they take a second and nothing else needs them
     import torch._inductor.config as inductor
 
-    os.environ.setdefault("TORCH_WARM_POOL", "0")
-    if "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ:
-        _set(inductor, "compile_threads", 1)
-    _set(ahead_of_time, "force_non_lazy_backward_lowering", True)
+    _set(inductor, "compile_threads", 1)
+    _set(ahead_of_time, "force_non_lazy_backward_lowering", value=True)
 
 
 def _set(settings: ModuleType, name: str, value: object) -> None:
