@@ -245,9 +245,7 @@ def gather(array: torch.Tensor, start: tuple[int, int, int], size: tuple[int, in
     return window
 
 
-def gather_with_neighbours(
-    image: torch.Tensor, start: tuple[int, int, int], size: tuple[int, int, int], neighbours: int
-) -> torch.Tensor:
+def gather_with_neighbours(image: torch.Tensor, start: Triple, size: Triple, neighbours: int) -> torch.Tensor:
     """Return the window of ``size`` at ``start`` with ``neighbours`` more slices on either side."""
     return gather(image, (start[0] - neighbours, *start[1:]), (size[0] + 2 * neighbours, *size[1:]))
 
@@ -286,15 +284,11 @@ def monitor_patches(cases: Sequence[TrainingCase], network: Network) -> list[Bat
                    for z in depths]  # fmt: skip
         triple = (size[0], size[1], size[2])
         images, labels = _windows([(case, (c[0], c[1], c[2])) for c in corners], triple, network.neighbours)
-        labels = labels.long()
-        batches.append(
-            Batch(
-                images=images if flat else images[:, None],  # (n, channels, y, x) or (n, 1, z, y, x)
-                labels=labels[:, 0] if flat else labels,
-                cases=(case.case,) * len(corners),
-                known=known_classes((case,) * len(corners)),
-            )
-        )
+        batches.append(Batch(
+            images=images if flat else images[:, None],  # (n, channels, y, x) or (n, 1, z, y, x)
+            labels=(labels[:, 0] if flat else labels).long(), cases=(case.case,) * len(corners),
+            known=known_classes((case,) * len(corners)),
+        ))  # fmt: skip
     return batches
 
 
