@@ -32,7 +32,7 @@ from autolv.selection.candidates import SharedCases, enumerate_candidates
 
 Parts = tuple[str, ...]
 _NAN = math.nan
-_MOST_HELD = 128 << 20  # bytes of probabilities, what 60 cases of ACDC take in two configurations; others are read again
+_MOST_HELD = 128 << 20  # bytes of probabilities: 60 cases of ACDC in two configurations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
