@@ -32,7 +32,7 @@ from autolv.selection.candidates import SharedCases, enumerate_candidates
 
 Parts = tuple[str, ...]
 _NAN = math.nan
-_MOST_HELD = 256 << 20  # bytes of probabilities, as of cases that are read; those of others are read again
+_MOST_HELD = 128 << 20  # bytes of probabilities: 60 cases of ACDC in two configurations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,7 +73,7 @@ class Scorer:
     """Dice and EF of every candidate on validated cases.
 
     Each case's files are read once, for all candidates; what is kept is the part about the heart, of probabilities in half
-    precision as much as fits in 256 MiB. Steps are applied to what the steps before them left, and where a step changes
+    precision as much as fits in 128 MiB. Steps are applied to what the steps before them left, and where a step changes
     nothing, nothing is counted again.
     """
 
