@@ -101,7 +101,9 @@ def test_a_notebook_runs_on_phantoms(path: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FOLDER.parents[1]), os.environ["PYTHONPATH"]]))
     notebook = nbformat.read(path, as_version=4)
-    manager = AsyncKernelManager(kernel_name="python3", transport="tcp" if sys.platform == "win32" else "ipc")
+    # no network, and a place that the kernel finds too, which works in another folder than this process
+    ipc = {} if sys.platform == "win32" else {"transport": "ipc", "ip": str(tmp_path / "k")}
+    manager = AsyncKernelManager(kernel_name="python3", **ipc)
     client = NotebookClient(notebook, km=manager, timeout=1800, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
 
