@@ -16,7 +16,7 @@ from autolv.pipeline.job import FoldJob, fresh_network, laid_out, loss_of
 from autolv.pipeline.remember import keep, recall
 from autolv.planning.budget import step_flops
 from autolv.runtime.device import device_name, synchronise
-from autolv.runtime.memory import release_cached
+from autolv.runtime.memory import release_cached, settle
 from autolv.runtime.ranks import Alone, Ranks
 from autolv.runtime.rates import matmul_rates
 from autolv.schema.record import Record, from_json
@@ -246,6 +246,8 @@ def _timing(
         done = time.perf_counter()
         iterations.append(max(free - start, done - made))
         steps.append(done - made)
+        if iteration == 0:
+            settle(device)
     return _Timing(
         iteration_s=statistics.median(iterations[1:]),
         step_s=statistics.median(steps[1:]),

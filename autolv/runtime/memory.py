@@ -36,3 +36,12 @@ def release_cached(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def settle(device: torch.device) -> None:
+    """Give back what a first step alone needed (on the CPU): what it leaves in pieces would lie beside that of all others.
+
+    It makes the optimiser's moments amid the activations, and is what a network is compiled in.
+    """
+    if device.type == "cpu":
+        release_cached(device)

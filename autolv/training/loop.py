@@ -11,7 +11,7 @@ import torch
 
 from autolv.core.errors import Interrupted, TrainingError
 from autolv.runtime.device import autocast, memory_format
-from autolv.runtime.memory import is_out_of_memory, release_cached
+from autolv.runtime.memory import is_out_of_memory, release_cached, settle
 from autolv.runtime.ranks import Alone, Ranks
 from autolv.schema.plan import Training
 from autolv.training.average import update_average
@@ -143,6 +143,7 @@ def fit(
     smallest_share = training.batch_size // pace.ranks.size
     pace = replace(pace, parts=min(max(pace.parts, state.parts), smallest_share))
     unread: list[_Unread] = []
+    begun_at = state.iteration
     while state.iteration < pace.total:
         begin = time.monotonic()
         rate = learning_rate(training, state.iteration, pace.total)
@@ -165,6 +166,8 @@ def fit(
         else:
             state.epoch_seconds += time.monotonic() - begin
         on_step(state)
+        if state.iteration == begun_at + 1:
+            settle(pace.device)
         if pace.ranks.anywhere(stop_asked()) and state.iteration < pace.total:
             _read(unread, state)
             raise Interrupted(

@@ -8,13 +8,13 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
 from autolv.core.errors import TrainingError
 from autolv.schema.plan import Training
-from autolv.schema.record import write_bytes
+from autolv.schema.record import NewFile, write_bytes
 
 _log = logging.getLogger(__name__)
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -46,32 +46,27 @@ class TrainState:
 
     def save(self, path: Path) -> None:
         """Write the state to ``path``, whole or not at all; the state before it is kept as ``<path>.previous``."""
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "network": self.network.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "iteration": self.iteration,
-                "loss_sum": self.loss_sum,
-                "epoch_seconds": self.epoch_seconds,
-                "data_seconds": self.data_seconds,
-                "seconds": self.seconds,
-                "parts": self.parts,
-                "average": self.average,
-                "scaler": self.scaler.state_dict(),
-                "history": self.history,
-            },
-            buffer,
-        )
-        if path.exists():
-            previous = _previous(path)
-            previous.unlink(missing_ok=True)
-            try:
-                os.link(path, previous)  # both names until the new state has taken the first
-            except OSError:  # a file system without hard links
-                write_bytes(previous, path.read_bytes())
-        data = buffer.getvalue()
-        write_bytes(path, data + hashlib.sha256(data).digest())
+        content = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "iteration": self.iteration,
+            "loss_sum": self.loss_sum,
+            "epoch_seconds": self.epoch_seconds,
+            "data_seconds": self.data_seconds,
+            "seconds": self.seconds,
+            "parts": self.parts,
+            "average": self.average,
+            "scaler": self.scaler.state_dict(),
+            "history": self.history,
+        }
+        file = NewFile(path)
+        try:
+            torch.save(content, cast("IO[bytes]", file))  # piece by piece: in memory it would be there twice
+            file.write(bytes.fromhex(file.sha256))
+            _keep_previous(path)
+            file.place()
+        finally:
+            file.drop()
 
     def load(self, path: Path) -> bool:
         """Take the state saved at ``path``, or, if that is damaged, the one before it; ``False`` if there is none.
@@ -117,6 +112,18 @@ def _whole(path: Path) -> io.BytesIO:
     if hashlib.sha256(data).digest() != digest:
         raise ValueError("it is not what was written")
     return io.BytesIO(data)
+
+
+def _keep_previous(path: Path) -> None:
+    """Give the state at ``path``, if there is one, its second name, until a new state has taken the first."""
+    if not path.exists():
+        return
+    previous = _previous(path)
+    previous.unlink(missing_ok=True)
+    try:
+        os.link(path, previous)
+    except OSError:  # a file system without hard links
+        write_bytes(previous, path.read_bytes())
 
 
 def _previous(path: Path) -> Path:

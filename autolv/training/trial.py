@@ -13,7 +13,7 @@ import torch
 
 from autolv.runtime.compiler import compile_lean
 from autolv.runtime.device import memory_format, synchronise
-from autolv.runtime.memory import release_cached
+from autolv.runtime.memory import release_cached, settle
 from autolv.schema.plan import Training
 from autolv.schema.steps import Way
 from autolv.training.graphed import GraphedStep
@@ -123,6 +123,7 @@ def _eager_times(
     for way in ways:  # one after another: side by side they would need the memory of all
         take = _stepper(network, batch, loss, training, device, way)
         take()  # warm up
+        settle(device)
         seconds = _timed(take, device)
         if seconds <= _HOPELESS * min(times.values(), default=math.inf):
             seconds = min(seconds, *(_timed(take, device) for _ in range(_ROUNDS - 1)))
@@ -166,6 +167,7 @@ def _try(
         take = _stepper(network, batch, loss, training, device, way)
         for _ in range(_GRAPH_WARM_UP if way.graphs else _COMPILED_WARM_UP):
             take()
+        settle(device)
         found = min(_timed(take, device) for _ in range(_ROUNDS))
         del take
     except Exception as error:  # noqa: BLE001 - a missing compiler shows in many ways; eager always works

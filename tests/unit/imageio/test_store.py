@@ -1,10 +1,22 @@
 """The preprocessed store: what goes in comes out; damage is told, never returned."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from autolv.core.errors import DataError
-from autolv.imageio.store import StoredCase, map_stored, read_stored, read_stored_record, write_stored
+from autolv.imageio import store
+from autolv.imageio.store import (
+    StoredCase,
+    map_stored,
+    open_stored,
+    put_back,
+    read_stored,
+    read_stored_record,
+    write_stored,
+)
 from autolv.schema.preprocessed import Grid, PreprocessedCase
 
 
@@ -100,3 +112,50 @@ def test_a_damaged_file_is_not_mapped(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match="cannot be read as a preprocessed case"):
         map_stored(path)
+
+
+def _resident_kib(path):
+    """Return how much of a mapped file is this process's by the kernel's account."""
+    found, of_file = 0, False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if "-" in line.split(" ", 1)[0]:
+            of_file = line.endswith(str(path))
+        elif of_file and line.startswith("Rss:"):
+            found += int(line.split()[1])
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_what_is_put_back_is_no_longer_the_processs_and_is_the_same_when_looked_at_again(tmp_path):
+    path = tmp_path / "large.safetensors"
+    small = a_case()
+    shape = (3, 400, 500)
+    grid = small.record.grid.model_copy(update={"shape": shape})
+    image = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    record = small.record.model_copy(update={"grid": grid})
+    write_stored(path, StoredCase(image=image, labels=(image > 0).astype(np.uint8), record=record))
+    opened = open_stored(path)
+    assert _resident_kib(path) < 100  # read ahead, but by the system
+    np.testing.assert_array_equal(opened.image, image)
+    assert _resident_kib(path) > 2000  # of 2344
+    put_back(opened)
+    assert _resident_kib(path) == 0
+    np.testing.assert_array_equal(opened.image, image)
+    np.testing.assert_array_equal(opened.labels, image > 0)
+
+
+def test_where_nothing_can_be_put_back_a_case_is_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_CAN_PUT_BACK", False)
+    path = tmp_path / "p1_ED.safetensors"
+    write_stored(path, a_case())
+    read = open_stored(path)
+    assert not isinstance(read.image, np.memmap)
+    read.image[...] = 7  # a change stays: there is nothing that it could be lost to
+    put_back(read)
+    assert (read.image == 7).all()
+
+
+def test_a_case_in_memory_cannot_be_put_back():
+    case = a_case()
+    put_back(case)
+    np.testing.assert_array_equal(case.image, a_case().image)

@@ -21,7 +21,9 @@ from autolv.schema.dataset import Dataset
 from autolv.schema.plan import Configuration, Network, Preprocessing, Training
 from autolv.schema.results import Measured, RunChoices
 from autolv.schema.steps import RememberedTrial, Way
-from autolv.training.sampler import Sampler, TrainingCase
+from autolv.training.loop import Loss, Pace
+from autolv.training.sampler import Batch, Sampler, TrainingCase
+from autolv.training.state import TrainState
 
 CPU = torch.device("cpu")
 NETWORK = Network(
@@ -182,3 +184,23 @@ def test_a_precision_that_is_slower_here_than_float32_is_taken_with_a_warning(
         measured = _measure(replace(_job(tmp_path / "steps"), precision="float16"))
     assert measured.precision == "float16"
     assert "more slowly in float16 (1.0 GFLOP/s) than in float32 (100.0): --precision auto is faster" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rates", "asked", "first"),
+    [(RATES, "auto", "float32"), (RATES | {"bfloat16": 200.0}, "auto", "bfloat16"), (RATES, "bfloat16", "bfloat16")],
+)
+def test_memory_is_tried_in_the_precision_of_the_ways_that_are_timed(
+    rates: dict[str, float], asked: str, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    original = module.step_in_memory
+
+    def step(state: TrainState, batch: Batch, loss: Loss, pace: Pace, training: Training) -> tuple[torch.Tensor, Pace]:
+        tried.append(pace.precision)
+        return original(state, batch, loss, pace, training)
+
+    monkeypatch.setattr(module, "matmul_rates", lambda device: rates)
+    monkeypatch.setattr(module, "step_in_memory", step)
+    _measure(replace(_job(tmp_path / "steps"), precision=asked))
+    assert tried == [first]

@@ -89,6 +89,30 @@ def test_small_images_are_padded_with_zero_and_centred() -> None:
     assert batch.labels.sum() == 16
 
 
+@pytest.mark.parametrize("patch", [(16, 16), (2, 16, 16)])
+def test_windows_are_copied_before_their_case_is_put_back(patch: tuple[int, ...]) -> None:
+    kept = [_case("a", (3, 40, 30), 1.0), _case("b", (2, 40, 30), 2.0)]
+    put_back: list[str] = []
+
+    def spoilt(case: TrainingCase) -> TrainingCase:
+        mine = dataclasses.replace(case, image=case.image.clone(), labels=case.labels.clone())
+
+        def spoil() -> None:
+            put_back.append(case.case)
+            mine.image.add_(1.0)
+
+        return dataclasses.replace(mine, put_back=spoil)
+
+    for augmentation in ("none", "default"):  # without a transform nothing else copies
+        one = Sampler(kept, _network(patch), _training(augmentation), seed=7).batch(0)
+        other = Sampler([spoilt(case) for case in kept], _network(patch), _training(augmentation), seed=7).batch(0)
+        assert torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+        assert put_back == list(other.cases)
+        put_back.clear()
+    watched = monitor_patches([spoilt(case) for case in kept], _network(patch))
+    assert set(put_back) == {"a", "b"} and [float(batch.images.max()) for batch in watched] == [1.0, 2.0]
+
+
 def test_gather_by_hand() -> None:
     array = torch.arange(12.0).reshape(1, 3, 4)
     window = gather(array, (0, -1, 2), (1, 3, 3))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -71,6 +76,57 @@ def _run(ways: list[Way] = WAYS, *, compile_mode: str = "off") -> tuple[Way, dic
         network, batch, lambda outputs, labels, known: outputs.float().square().mean(), training,  # type: ignore[attr-defined]
         device=CPU, ways=ways, compile_mode=compile_mode,
     )  # fmt: skip
+
+
+def test_no_way_is_left_when_the_next_is_tried_nor_when_all_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = []
+    made: list[weakref.ref[torch.nn.Module]] = []
+    original = trial.make_optimiser
+
+    def make(network: torch.nn.Module, training: Training) -> torch.optim.Optimizer:
+        network.itself = network  # type: ignore[assignment]  # as a compiled network and what it was compiled of do
+        alive.append(sum(reference() is not None for reference in made))
+        made.append(weakref.ref(network))
+        return original(network, training)
+
+    monkeypatch.setattr(trial, "make_optimiser", make)
+    monkeypatch.setattr(trial, "compiled_forward", lambda network: network)
+    _run(compile_mode="on")
+    assert len(made) == len(WAYS) + 1 and alive == [0] * len(made)
+    assert all(reference() is None for reference in made)
+
+
+@pytest.mark.slow
+def test_compiling_leaves_neither_processes_nor_networks_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # so that there is something to compile
+    before = _children()
+    seen: list[int] = []
+    watching = threading.Event()
+
+    def watch() -> None:
+        while not watching.wait(0.05):
+            seen.append(len(_children("cc1plus")))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        way, times = _run(WAYS[:1], compile_mode="on")
+    finally:
+        watching.set()
+        thread.join()
+    assert way.compiled and len(times) == 2
+    assert max(seen) == 1  # one compiler at a time
+    assert _children() == before
+
+
+def _children(name: str = "") -> set[int]:
+    """Return this process's descendants, of a name if one is given."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and child.name().startswith(name):
+                found.add(child.pid)
+    return found
 
 
 def _clock(monkeypatch: pytest.MonkeyPatch, seconds: list[float], rest: float = 9.0) -> None:
