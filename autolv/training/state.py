@@ -59,7 +59,7 @@ class TrainState:
             "scaler": self.scaler.state_dict(),
             "history": self.history,
         }
-        file = NewFile(path)
+        file = NewFile(path, hashed=True)
         try:
             torch.save(content, cast("IO[bytes]", file))  # piece by piece: in memory it would be there twice
             file.write(bytes.fromhex(file.sha256))

@@ -1,8 +1,7 @@
-"""How torch.compile is told to work; what the environment says comes first."""
+"""How torch.compile is told to work."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,27 +12,15 @@ from autolv.runtime.compiler import compile_lean
 
 
 @pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("TORCHINDUCTOR_COMPILE_THREADS", "TORCH_WARM_POOL"):
-        monkeypatch.delenv(name, raising=False)
+def _settings() -> Iterator[None]:
     with inductor.patch(compile_threads=7), ahead_of_time.patch(force_non_lazy_backward_lowering=False):
         yield
-    os.environ.pop("TORCH_WARM_POOL", None)
 
 
 def test_one_compiler_at_a_time_and_the_backward_pass_ahead() -> None:
     compile_lean()
     assert inductor.compile_threads == 1
     assert ahead_of_time.force_non_lazy_backward_lowering is True
-    assert os.environ["TORCH_WARM_POOL"] == "0"
-
-
-def test_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "7")
-    monkeypatch.setenv("TORCH_WARM_POOL", "1")
-    compile_lean()
-    assert inductor.compile_threads == 7
-    assert os.environ["TORCH_WARM_POOL"] == "1"
 
 
 def test_a_setting_that_this_torch_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,9 @@ def test_no_way_is_left_when_the_next_is_tried_nor_when_all_are_over(monkeypatch
 
 
 @pytest.mark.slow
-def test_compiling_leaves_neither_processes_nor_networks_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_compiling_leaves_neither_processes_nor_networks_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # so that there is something to compile
     before = _children()
     seen: list[int] = []
