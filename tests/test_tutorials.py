@@ -105,7 +105,10 @@ def test_a_notebook_runs_on_phantoms(path: Path, tmp_path: Path, monkeypatch: py
     ipc = {} if sys.platform == "win32" else {"transport": "ipc", "ip": str(tmp_path / "k")}
     manager = AsyncKernelManager(kernel_name="python3", **ipc)
     client = NotebookClient(notebook, km=manager, timeout=1800, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
+    try:
+        client.execute()
+    finally:
+        manager.context.destroy(linger=0)
 
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     outputs = [output for cell in code for output in cell.outputs]
