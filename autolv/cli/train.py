@@ -48,8 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--augment",
         metavar="PRESET",
-        help="default, vendor-robust (for scanners and orientations that the training set lacks), nnunet, upright or none "
-        "(default: the plan's)",
+        help="vendor-robust (for scanners and orientations that the training set lacks), upright (the set's own orientations), "
+        "default (any orientation), nnunet or none (default: the plan's, vendor-robust for thick slices)",
     )
     parser.add_argument(
         "--init-from",

@@ -26,7 +26,12 @@ _HIGHEST_RATE = 5e-3
 _RATE_WIDTH = 16  # channels of the first stage up to which that rate is used
 _LONGEST_EPOCH = 250  # iterations: Isensee 2021
 _SHORTEST_EPOCH = 10
-_FEW_SLICES = 100_000  # to train on; with fewer, every orientation alike is more than a network can learn
+
+_AUGMENTATION_REASONS = {
+    "vendor-robust": "what other scanners, centres and orientations may show (Full 2021), seldom enough that images like those "
+    "of the set lose nothing (docs/decisions/0027)",
+    "default": "nnU-Net's transforms and ranges, in-plane (Isensee 2021); slices resampled along z do not shift one by one",
+}
 
 
 def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
@@ -75,7 +80,9 @@ def make_plan(fingerprint: Fingerprint, compute: Compute) -> Plan:
 def _configuration(
     name: str, preprocessing: Preprocessing, reasons: Mapping[str, str], sized: SizedNetwork, compute: Compute
 ) -> Configuration:
-    training, training_reasons = plan_training(sized, compute)
+    # slices that are resampled along z no longer shift one by one, as the robust preset has them shift
+    preset = "vendor-robust" if preprocessing.slice_spacing_mm is None else "default"
+    training, training_reasons = plan_training(sized, compute, preset)
     return Configuration(
         name=name,
         preprocessing=preprocessing,
@@ -129,15 +136,16 @@ def plan_preprocessing(fingerprint: Fingerprint) -> tuple[Preprocessing, dict[st
     }
 
 
-def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict[str, str]]:
-    """Return the training block for a network and its batch, and its reasons."""
+def plan_training(
+    sized: SizedNetwork, compute: Compute, augmentation: str = "vendor-robust"
+) -> tuple[Training, dict[str, str]]:
+    """Return the training block for a network, its batch and a preset of augmentation, and its reasons."""
     sizing, network = sized.sizing, sized.sizing.network
     items = "slices" if network.dimensions == 2 else "volumes"
     iterations = min(max(math.ceil(sized.work.items / sizing.batch), _SHORTEST_EPOCH), _LONGEST_EPOCH)
     affordable = budget.minutes(compute) * 60 / sizing.seconds_per_step
     steps = affordable if compute.time_budget_minutes is not None else min(affordable, budget.DEFAULT_STEPS)
     epochs = max(1, int(steps / iterations))
-    brief = steps * sizing.batch * sized.work.slices_per_item < _FEW_SLICES
     rate = min(_HIGHEST_RATE, _LEARNING_RATE * _RATE_WIDTH / network.features[0])
     training = Training(
         batch_size=sizing.batch,
@@ -150,7 +158,7 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
         warmup_fraction=0.03,
         schedule="cosine",
         gradient_clip=12.0,
-        augmentation="upright" if brief else "default",
+        augmentation=augmentation,
         mirror=True,
         heart_fraction=0.67,
         epochs=epochs,
@@ -172,12 +180,8 @@ def plan_training(sized: SizedNetwork, compute: Compute) -> tuple[Training, dict
         "training.warmup_fraction": "Adam's second moment is unreliable in its first steps (Liu 2020)",
         "training.schedule": "cosine to zero at the end of the budget (Loshchilov 2017)",
         "training.gradient_clip": "norm 12 (Isensee 2021)",
-        "training.augmentation": "nnU-Net's transforms and ranges, in-plane (Isensee 2021)"
-        + (f"; turns of at most 30 degrees, as the time allows fewer than {_FEW_SLICES} slices" if brief else ""),
-        "training.mirror": (
-            f"each in-plane axis with probability {'0.08, the time being short' if brief else '0.5'}; never across "
-            "slices, base and apex differ"
-        ),
+        "training.augmentation": _AUGMENTATION_REASONS[augmentation],
+        "training.mirror": "each in-plane axis, as often as the augmentation says; never across slices, base and apex differ",
         "training.heart_fraction": "two thirds of the patches about the heart, the others anywhere in the field",
         "training.epochs": _epochs_reason(compute, sizing.seconds_per_step, affordable),
         "training.iterations_per_epoch": (

@@ -18,7 +18,7 @@ _DECAY_FACTOR = 10.0
 _WIDTHS_EITHER_WAY = 2
 _FEWEST_STAGES = 3
 _SIDE_FACTORS = (0.75, 1.0, 1.25)
-_PRESETS = ("upright", "default", "vendor-robust")
+_PRESETS = ("upright", "vendor-robust", "default")
 _SUPERVISION = (0.0, 0.25, 0.5, 1.0)
 _FOLLOWING = ("epochs", "iterations_per_epoch", "expected_memory_gb", "expected_minutes")  # from the network's cost
 
@@ -79,7 +79,7 @@ def search_space(ground: Ground, losses: Sequence[str]) -> tuple[Searchable, ...
         ),
         Options(
             name="augmentation", options=tuple(dict.fromkeys((*_PRESETS, training.augmentation))),
-            reason="presets from weak to strong; without any, a short training would look better than a long one ends",
+            reason="presets from few changes to many; without any, a short training would look better than a long one ends",
         ),
         Options(
             name="supervision", options=_supervision(training),

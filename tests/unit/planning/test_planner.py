@@ -178,13 +178,16 @@ def test_wider_networks_learn_at_a_lower_rate(acdc_like: Fingerprint) -> None:
     assert rates == [0.002, 0.0013]  # 16 channels, then 24: 0.002 · 16 / 24
 
 
-@pytest.mark.parametrize(("minutes", "preset"), [(12.0, "upright"), (24 * 60.0, "default")])
-def test_short_runs_see_few_orientations(acdc_like: Fingerprint, minutes: float, preset: str) -> None:
-    chosen = make_plan(acdc_like, on(minutes=minutes)).configurations["2d_unet"]
-    training = chosen.training
-    assert training.augmentation == preset
-    assert (training.epochs * training.iterations_per_epoch * training.batch_size < 100_000) == (preset == "upright")
-    assert ("30 degrees" in chosen.reasons["training.augmentation"]) == (preset == "upright")
+def test_slices_that_keep_their_distance_are_augmented_for_other_scanners(
+    acdc_like: Fingerprint, make_fingerprint: Any
+) -> None:
+    for minutes in (12.0, 24 * 60.0):
+        for configuration in make_plan(acdc_like, on(minutes=minutes)).configurations.values():
+            assert configuration.training.augmentation == "vendor-robust"
+            assert "0027" in configuration.reasons["training.augmentation"]
+    resampled = make_plan(make_fingerprint(**CASES["isotropic"]), on()).configurations["3d_unet"]
+    assert resampled.training.augmentation == "default"
+    assert "do not shift one by one" in resampled.reasons["training.augmentation"]
 
 
 def test_a_patch_shrinks_only_where_that_makes_it_fit(make_fingerprint: Any, caplog: pytest.LogCaptureFixture) -> None:
