@@ -15,17 +15,20 @@ from typing import Any
 
 from autolv.core.errors import DataError
 from autolv.core.labels import STRUCTURES, canonical_name
-from autolv.schema.dataset import Case, Phase
+from autolv.schema.dataset import Case, Phase, Sex
 
 _log = logging.getLogger("autolv.datasets")
 
 COLUMNS = (
-    "case", "patient", "split", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg", "rr_ms",
-    "annotated",
+    "case", "patient", "split", "frame", "phase", "group", "vendor", "centre", "height_cm", "weight_kg", "sex", "age_years",
+    "rr_ms", "annotated",
 )  # fmt: skip
-_ALIASES = {"height": "height_cm", "weight": "weight_kg", "rr": "rr_ms"}
-# what a column without a unit in its name must hold to be taken for one in cm, kg or ms, and not in m, inches, pounds or s
-_PLAUSIBLE = {"height": (50.0, 250.0, "cm"), "weight": (5.0, 350.0, "kg"), "rr": (300.0, 2000.0, "ms")}
+_ALIASES = {"height": "height_cm", "weight": "weight_kg", "age": "age_years", "rr": "rr_ms"}
+_SEXES: Mapping[str, Sex] = {"f": "F", "female": "F", "m": "M", "male": "M"}
+# what a column without a unit in its name must hold to be taken for one in this unit, and not in m, inches, pounds, months or s
+_PLAUSIBLE = {
+    "height": (50.0, 250.0, "cm"), "weight": (5.0, 350.0, "kg"), "age": (0.0, 120.0, "years"), "rr": (300.0, 2000.0, "ms"),
+}  # fmt: skip
 _BOM = "\ufeff"
 
 
@@ -43,6 +46,8 @@ class CaseRow:
     centre: str | None
     height_cm: float | None
     weight_kg: float | None
+    sex: Sex | None
+    age_years: float | None
     rr_ms: float | None
     annotated: tuple[str, ...] | None
 
@@ -182,6 +187,8 @@ def row_of(raw: Mapping[str, str], where: str) -> CaseRow:
         centre=raw.get("centre") or None,
         height_cm=_quantity(raw, "height_cm", "height", where),
         weight_kg=_quantity(raw, "weight_kg", "weight", where),
+        sex=_sex(raw, where),
+        age_years=_quantity(raw, "age_years", "age", where),
         rr_ms=_quantity(raw, "rr_ms", "rr", where),
         annotated=_annotated(raw, where),
     )
@@ -199,6 +206,19 @@ def _annotated(raw: Mapping[str, str], where: str) -> tuple[str, ...] | None:
             "leave it empty where all were.",
         )
     return tuple(name for name in STRUCTURES if name in names.values()) or None
+
+
+def _sex(raw: Mapping[str, str], where: str) -> Sex | None:
+    text = raw.get("sex", "")
+    if text and text.lower() not in _SEXES:
+        _warn_of_sex(where.partition(", line")[0], text)
+    return _SEXES.get(text.lower())
+
+
+@functools.lru_cache(maxsize=256)
+def _warn_of_sex(table: str, text: str) -> None:
+    """Log a sex that is not read; not refused, for codes of others (0 and 1, say) do no harm but to be of no use."""
+    _log.warning("%s: sex %r is not read: F, M, female and male are.", table, text)
 
 
 def _frame(raw: Mapping[str, str], where: str) -> int | None:

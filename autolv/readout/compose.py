@@ -17,11 +17,13 @@ from autolv.readout.counting import Counted, count_frame, papillary_of, rings_of
 from autolv.readout.cycle import Phases, cycle_of, phases_of
 from autolv.readout.global_values import global_values
 from autolv.readout.masks import Mask, Masks, masks_of
+from autolv.readout.normal import Population, normal_ranges
 from autolv.readout.orientation import orient
 from autolv.readout.plausibility import curve_flags
 from autolv.readout.segments import Walls, closed_slices, levels_of, segment_walls, segments
 from autolv.readout.timing import rr_quantity
 from autolv.readout.volumes import MYOCARDIAL_DENSITY_G_PER_ML
+from autolv.schema.dataset import Sex
 from autolv.schema.readout import (
     BasalRule,
     BsaFormula,
@@ -49,18 +51,24 @@ class Facts:
     group: str | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    sex: Sex | None = None
+    age_years: float | None = None
     rr_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The conventions to follow. ``planes``: frame (from 1) -> valve plane, for the rule ``valve_plane``."""
+    """The conventions to follow. ``planes``: frame (from 1) -> valve plane, for the rule ``valve_plane``.
+
+    ``normal`` are ranges of healthy people beside the built-in ones.
+    """
 
     basal_rule: BasalRule = "as_segmented"
     papillary_rule: PapillaryRule = "in_cavity"
     density_g_per_ml: float = MYOCARDIAL_DENSITY_G_PER_ML
     bsa_formula: BsaFormula = "mosteller"
     planes: Mapping[int, Plane] = field(default_factory=dict)
+    normal: tuple[Population, ...] = ()
 
 
 def read_out(
@@ -110,9 +118,13 @@ def read_out(
         basal_rule=rules.basal_rule, papillary_rule=rules.papillary_rule, density_g_per_ml=rules.density_g_per_ml,
         bsa_formula=rules.bsa_formula, height_cm=facts.height_cm, weight_kg=facts.weight_kg, segments=table,
     )  # fmt: skip
+    method = _method(rules, geometry, phases, rr_ms)
+    values = {name for name, quantity in quantities.items() if quantity.value is not None}
+    normal, normal_reason = normal_ranges(values, facts.sex, facts.age_years, method, rules.normal)
     return Readout(
-        case=facts.case, patient=facts.patient, group=facts.group, sources=tuple(sources), ed_frame=phases.ed,
-        es_frame=phases.es, method=_method(rules, geometry, phases, rr_ms), quantities=quantities,
+        case=facts.case, patient=facts.patient, group=facts.group, sex=facts.sex, age_years=facts.age_years,
+        sources=tuple(sources), ed_frame=phases.ed, es_frame=phases.es, method=method, quantities=quantities,
+        normal=normal, normal_reason=normal_reason,
         slices=_slices(masks, counted, phases, geometry, base_first=base_first), curve=cycle.curve, curve_reason=cycle.reason,
         orientation=orientation, segments=table, regional_reason=regional_reason, flags=flags,
         slice_count=geometry.shape[0], slices_reversed=geometry.slices_reversed,

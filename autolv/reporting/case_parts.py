@@ -20,9 +20,15 @@ def facts_of(readout: Readout, version: str) -> list[tuple[str, str]]:
     """Return what identifies a case, by name; ``version`` is autolv's."""
     names = readout.sources
     few = [*names] if len(names) <= 3 else [names[0], "...", names[-1]]
-    facts = [("patient", readout.patient), ("group", readout.group or ""), ("label maps", ", ".join(few)),
+    facts = [("patient", readout.patient), ("group", readout.group or ""), ("sex and age", _person(readout)),
+             ("label maps", ", ".join(few)),
              ("model", readout.model or "not known"), ("autolv", version)]  # fmt: skip
     return [(name, value) for name, value in facts if value]
+
+
+def _person(readout: Readout) -> str:
+    years = "" if readout.age_years is None else f"{readout.age_years:.0f} years"
+    return ", ".join(words for words in ({"F": "female", "M": "male"}.get(readout.sex or "", ""), years) if words)
 
 
 def phases_shown(readout: Readout, pictures: Pictures) -> list[tuple[int, str]]:

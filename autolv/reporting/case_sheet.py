@@ -145,7 +145,7 @@ def _headline(page: Setting, readout: Readout) -> None:
 def _table(page: Setting, readout: Readout) -> None:
     parts, conventions = table_parts(readout)
     page.words("Quantities", 9.5, bold=True)
-    _line(page, ("Quantity", "Value", "Indexed", "Why blank, or look at"), colour=SOFT)
+    _line(page, ("Quantity", "Value", "Indexed", "Normal, why blank, or look at"), colour=SOFT)
     for title, rows in parts:
         page.rule()
         page.words(title, 7, bold=True)

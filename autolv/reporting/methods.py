@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autolv.readout.dictionary import DICTIONARY
 from autolv.reporting._text import number
 from autolv.schema.readout import Readout
 
@@ -47,8 +48,10 @@ def methods_text(readout: Readout, version: str) -> str:
             "averaged over the segments of the American Heart Association (Cerqueira 2002), with the septum between the "
             f"right ventricle's insertions; orientation: {readout.orientation.turn_rule}."
         )
-    sentences.append(
-        "No normal ranges are given: they hold for one sex, age and rule for papillary muscles and base, and the patient's sex "
-        "and age were not known."
-    )
+    if readout.normal:
+        of = ", ".join(DICTIONARY[name].label for name in readout.normal)
+        sources = "; ".join(dict.fromkeys(normal.source for normal in readout.normal.values()))
+        sentences.append(f"Normal ranges ({of}): {sources}.")
+    elif readout.normal_reason:
+        sentences.append(f"No normal ranges are given: {readout.normal_reason}.")
     return " ".join(sentences)

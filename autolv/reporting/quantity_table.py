@@ -24,7 +24,7 @@ _PARTS = (
     ("Right ventricle", ("rv_volume_ml", "rv_edv_ml", "rv_esv_ml", "rv_sv_ml", "rv_ef_percent")),
     ("Patient", ("rr_ms", "heart_rate_per_min", "body_surface_m2")),
 )  # fmt: skip
-_HEAD = (("", "Quantity"), ("number", "Value"), ("number", "Indexed"), ("", "Why blank, or look at"))
+_HEAD = (("", "Quantity"), ("number", "Value"), ("number", "Indexed"), ("", "Normal, why blank, or look at"))
 # the quantities beside which a flag of the read-out is shown
 _FLAGGED: Mapping[str, tuple[str, ...]] = {
     "ed_in_cycle": ("lv_edv_ml",), "systole": ("lv_esv_ml",), "cycle_ends": ("lv_ef_percent", "rr_ms"),
@@ -125,14 +125,35 @@ def _row(readout: Readout, name: str, conventions: dict[str, str]) -> TableRow:
     told = "" if surface is None else surface.reason  # stands in its own row
     if index is not None and index.value is None and quantity.value is not None and index.reason != told:
         notes.append(f"not indexed: {index.reason}")
-    lettered = quantity.value is not None and quantity.convention
+    mark = _mark(conventions, quantity.convention) if quantity.value is not None and quantity.convention else ""
+    flags = [flag.check.replace("_", " ") for flag in readout.flags if name in _FLAGGED.get(flag.check, ())]
+    for one in (name, index_name):
+        if one in readout.normal:
+            words, outside = _normal(readout, one)
+            notes.append(f"{words} ({_mark(conventions, readout.normal[one].source)})")
+            flags += [outside] if outside else []
     return TableRow(
-        name=name, label=DICTIONARY[name].label,
-        mark=conventions.setdefault(quantity.convention, _letter(len(conventions))) if lettered else "",
+        name=name, label=DICTIONARY[name].label, mark=mark,
         value=_with_unit(name, quantity), indexed="" if index is None else _with_unit(index_name, index),
         index_reason="" if index is None else index.reason, notes=tuple(notes),
-        flags=tuple(flag.check.replace("_", " ") for flag in readout.flags if name in _FLAGGED.get(flag.check, ())),
+        flags=tuple(flags),
     )  # fmt: skip
+
+
+def _mark(conventions: dict[str, str], words: str) -> str:
+    """Return the letter of a convention or a source, the next one where it is new."""
+    return conventions.setdefault(words, _letter(len(conventions)))
+
+
+def _normal(readout: Readout, name: str) -> tuple[str, str]:
+    """Return a quantity's normal range in words, and where its value lies if not in it."""
+    normal, value, digits = readout.normal[name], readout.quantities[name].value, DICTIONARY[name].digits
+    index = "index " if name not in INDEXED and any(name == one for one, _ in INDEXED.values()) else ""
+    unit = unit_text(DICTIONARY[name].unit)
+    words = f"normal {index}{number(normal.low, digits)} to {number(normal.high, digits)} {unit}"
+    if value is None or normal.low <= value <= normal.high:
+        return words, ""
+    return words, f"{index}{'below' if value < normal.low else 'above'} normal"
 
 
 def _html_row(row: TableRow) -> str:

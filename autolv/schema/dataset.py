@@ -11,6 +11,7 @@ from autolv.core.labels import STRUCTURES, LabelSchema
 from autolv.schema.record import Record
 
 Phase = Literal["ED", "ES"]
+Sex = Literal["F", "M"]
 
 
 class Case(Record):
@@ -32,6 +33,8 @@ class Case(Record):
     centre: str | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    sex: Sex | None = None
+    age_years: float | None = None
     rr_ms: float | None = None
     annotated: tuple[str, ...] | None = None
 

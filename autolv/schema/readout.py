@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from autolv.core.geometry import slice_number
+from autolv.schema.dataset import Sex
 from autolv.schema.quality import Verdict
 from autolv.schema.record import NanFloat, Record
 
@@ -33,6 +34,14 @@ class Quantity(Record):
         if (self.value is None) != bool(self.reason):
             raise ValueError("a quantity has either a value or the reason why it has none")
         return self
+
+
+class NormalRange(Record):
+    """Where healthy people of the patient's sex and age lie, by the ``source``'s words."""
+
+    low: float
+    high: float
+    source: str
 
 
 class Flag(Record):
@@ -135,14 +144,17 @@ class Readout(Record):
     ``quantities`` go by name with the unit in it (``readout.dictionary`` explains each); ``regional_reason`` says why there
     are no segments. ``sources`` are the label maps' file names, ``model`` is what made them, where that is known.
     ``slice_count`` is how many slices the stack has; ``slices_reversed``: the files count them from the array's other end.
-    ``expected_dice`` is what the model expects of its labels: phase (``ED``, ``ES``, or ``frame`` where there is one of
-    which the phase is not known) -> structure -> Dice.
+    ``normal`` are the ranges of healthy people that hold for this patient and this method, by quantity; ``normal_reason``
+    says why there are none. ``expected_dice`` is what the model expects of its labels: phase (``ED``, ``ES``, or ``frame``
+    where there is one of which the phase is not known) -> structure -> Dice.
     """
 
     version: Literal[1] = 1
     case: str
     patient: str
     group: str | None = None
+    sex: Sex | None = None
+    age_years: float | None = None
     sources: tuple[str, ...]
     ed_frame: int | None
     es_frame: int | None
@@ -159,6 +171,8 @@ class Readout(Record):
     verdict: Verdict | None = None
     slice_count: int = 0
     slices_reversed: bool = False
+    normal: dict[str, NormalRange] = {}
+    normal_reason: str = ""
     expected_dice: dict[str, dict[str, float]] = {}
     interval_level: float | None = None
 

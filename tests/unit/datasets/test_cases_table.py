@@ -36,6 +36,20 @@ def test_columns_without_unit_are_taken(tmp_path: Path, caplog: pytest.LogCaptur
     assert caplog.records == []
 
 
+def test_sex_and_age_are_read_and_codes_of_others_are_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = table(tmp_path, "case,patient,sex,age\na,P,F,61\nb,P,male,\nc,P,,40.5\nd,P,1,\ne,P,1,\n")
+    with caplog.at_level(logging.WARNING):
+        rows = read_table(path)
+    assert [(one.sex, one.age_years) for one in rows.values()] == [
+        ("F", 61.0), ("M", None), (None, 40.5), (None, None), (None, None),
+    ]  # fmt: skip
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: sex '1' is not read: F, M, female and male are."
+    ]
+
+
 def test_a_column_with_its_unit_comes_first(tmp_path: Path) -> None:
     path = table(tmp_path, "case,patient,height,height_cm\na,P,160,170\nb,P,160,\n")
     assert row(path).height_cm == 170.0
@@ -44,7 +58,13 @@ def test_a_column_with_its_unit_comes_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("column", "value", "unit"),
-    [("height", "1.75", "cm"), ("height", "0", "cm"), ("weight", "70000", "kg"), ("rr", "0.85", "ms")],
+    [
+        ("height", "1.75", "cm"),
+        ("height", "0", "cm"),
+        ("weight", "70000", "kg"),
+        ("rr", "0.85", "ms"),
+        ("age", "600", "years"),
+    ],
 )
 def test_numbers_in_another_unit_are_refused_where_the_column_names_none(
     tmp_path: Path, column: str, value: str, unit: str

@@ -25,7 +25,7 @@ from autolv.reporting.readout_sheet import readout_csv
 from autolv.reporting.sprites import STEPS, Pictures, chain, path_of, sheets_of, turned, view_of
 from autolv.reporting.verdict_box import findings_by_place, other_frames, ranges, verdict_box
 from autolv.schema.quality import Finding, NotChecked, Verdict
-from autolv.schema.readout import Quantity, Readout, ReadoutStatus, Segment
+from autolv.schema.readout import NormalRange, Quantity, Readout, ReadoutStatus, Segment
 
 SHAPE = (4, 40, 40)
 GEOMETRY = Geometry.from_spacing((10.0, 2.0, 2.0), SHAPE)
@@ -260,6 +260,20 @@ def test_the_methods_name_every_rule() -> None:
         assert part in words
     assert "indexed" not in words and "harmonics" not in words
     assert words.count("No normal ranges are given") == 1
+
+
+def test_a_normal_range_stands_beside_its_value_with_a_source_and_a_flag_where_it_is_left() -> None:
+    plain = readout()
+    name, value = "lv_edv_ml", plain.quantities["lv_edv_ml"].value
+    assert value is not None
+    within = {name: NormalRange(low=value - 1, high=value + 1, source="healthy people (X 2020)")}
+    below = {name: NormalRange(low=value + 1, high=value + 2, source="healthy people (X 2020)")}
+    table = quantity_table(plain.model_copy(update={"normal": within}))
+    assert f"normal {value - 1:.1f} to {value + 1:.1f} ml (b)" in table and "healthy people (X 2020)" in table
+    assert "below normal" not in table
+    assert "⚑ below normal" in quantity_table(plain.model_copy(update={"normal": below}))
+    words = methods_text(plain.model_copy(update={"normal": within, "normal_reason": ""}), "1")
+    assert "Normal ranges (LV end-diastolic volume): healthy people (X 2020)." in words and "No normal" not in words
 
 
 def test_the_cohort_begins_with_the_worst_and_names_what_failed() -> None:
