@@ -19,7 +19,7 @@ from autolv.core.workspace import Workspace
 from autolv.imageio.volumes import read_labels, write_image
 from autolv.inference.predictor import Prediction
 from autolv.pipeline import predict as module
-from autolv.pipeline import stream
+from autolv.pipeline import predict_model, stream
 from autolv.pipeline.predict import predict
 from autolv.schema.levels import Quality
 from autolv.schema.readout import Readout, ReadoutSummary
@@ -66,7 +66,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Threshold:
         return threshold
 
     monkeypatch.setattr(module, "Predictor", SimpleNamespace(load=load))
-    monkeypatch.setattr(module, "read_model", lambda _folder: threshold.best)
+    monkeypatch.setattr(predict_model, "read_model", lambda _folder: threshold.best)
     monkeypatch.setattr(module, "prepare", lambda device, threads: 1)
     return threshold
 
@@ -378,9 +378,11 @@ def ask(model: Threshold, tmp_path: Path, workspace: Workspace) -> Ask:
 def plan_of(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every dataset a plan of two configurations, and let whatever is trained be put together."""
     plan = SimpleNamespace(dataset="D", not_proposed={}, configurations={"2d_unet": None, "3d_unet": None})
-    monkeypatch.setattr(module, "load_plan", lambda _workspace, _dataset: plan)
+    monkeypatch.setattr(predict_model, "load_plan", lambda _workspace, _dataset: plan)
     monkeypatch.setattr(
-        module, "assemble_model", lambda w, dataset, run, name, folds: w.configuration(dataset, run, name) / "model_0"
+        predict_model,
+        "assemble_model",
+        lambda w, dataset, run, name, folds: w.configuration(dataset, run, name) / "model_0",
     )
 
 
@@ -394,7 +396,9 @@ def test_a_chosen_model_predicts_without_raw_data_or_plan(ask: Ask, workspace: W
 def test_trained_folds_predict_without_raw_data_or_plan(
     ask: Ask, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "assemble_model", lambda w, dataset, run, name, folds: w.root / name / str(folds))
+    monkeypatch.setattr(
+        predict_model, "assemble_model", lambda w, dataset, run, name, folds: w.root / name / str(folds)
+    )
     workspace.configuration("D", "long", "2d_unet").mkdir(parents=True)
     assert ask("D", configuration="2d_unet", run="long", folds=(1,)) == "2d_unet/(1,)"
 
