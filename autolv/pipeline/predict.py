@@ -149,6 +149,8 @@ def _loaded(chosen: ChosenModel, options: PredictionOptions, device: str) -> Pre
         whole_field=options.whole_field,
     )
     _log.info("device: %s", predictor.device)
+    if predictor.quality_reason:
+        _log.info("the quality of predictions is not predicted: %s", predictor.quality_reason)
     return predictor
 
 

@@ -46,6 +46,7 @@ class Threshold:
         )
         self.device = torch.device("cpu")
         self.errors: dict[float, BaseException] = {}
+        self.quality_reason = ""
 
     def predict(self, volume: Volume, *, probabilities: bool = False) -> Prediction:
         error = self.errors.get(float(volume.array.max()))
