@@ -195,5 +195,6 @@ def _measure(subject: Subject, source: Source, stack: Stack, choices: _Choices) 
         )  # fmt: skip
     except ValueError as error:
         words = str(error)
-        lacking = "Name their folder with --images." if "image" in words else "Correct what was given, or leave it out."
-        raise DataError(f"{subject.name}: {words}.", remedy=lacking) from error
+        images = "Name their folder with --images of autolv_report."
+        remedy = images if "image" in words else "Correct what was given, or leave it out."
+        raise DataError(f"{subject.name}: {words}.", remedy=remedy) from error

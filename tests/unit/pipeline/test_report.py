@@ -204,9 +204,23 @@ def test_a_dataset_gives_phases_facts_and_images(tiny_phantoms: Path, tmp_path: 
     assert "Agreement with" not in (tmp_path / "out" / "index.html").read_text()
     shutil.copytree(raw / "labelsTr", tmp_path / "copies")
     report(tmp_path / "copies", tmp_path / "compared", dataset="D", root=tmp_path, workers=0)
+    # label maps that lie elsewhere are of the cases whose images they have
+    apart = report(tmp_path / "copies", tmp_path / "apart", labels=CODES, images=raw / "imagesTr", workers=0)
+    assert [r.quantities for r in apart] == [r.quantities for r in readouts]
+    assert not (tmp_path / "apart" / "reference.csv").exists()
     page = (tmp_path / "compared" / "index.html").read_text()
     assert "4 of 4 cases have a reference" in page and "bias 0.0 ml, limits 0.0 to 0.0 ml" in page
     assert "8 of the label maps are of training cases of D" in page
+
+
+def test_a_dataset_of_the_images_that_cannot_be_read_is_told_and_left_out(
+    cine: Path, tmp_path: Path, caplog: Any
+) -> None:
+    shutil.copytree(cine / "images", tmp_path / "images")
+    (tmp_path / "dataset.json").write_text("{}")
+    (readout,) = report(cine / "labels", tmp_path / "out", labels=CODES, images=tmp_path / "images", workers=0)
+    assert readout.patient == "heart"
+    assert "what the images' dataset knows of the cases is left out" in caplog.text
 
 
 def test_the_codes_and_the_model_come_from_the_prediction(cine: Path, tmp_path: Path) -> None:
