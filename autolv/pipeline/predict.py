@@ -14,6 +14,7 @@ from autolv.pipeline.finished import BY, Making, standing, sweep
 from autolv.pipeline.inputs import Input, check_output, find_inputs, shard_of
 from autolv.pipeline.interrupt import stop_signals
 from autolv.pipeline.predict_model import ChosenModel, choose_model, model_folder
+from autolv.pipeline.report_options import ReportOptions
 from autolv.pipeline.stream import predict_each
 from autolv.runtime.device import prepare, resolve_device
 from autolv.schema.levels import QualityLevel
@@ -45,29 +46,32 @@ def predict(
     shard: tuple[int, int] | None = None,
     overwrite: bool = False,
     skip_existing: bool = False,
-    report: bool = False,
+    report: bool | ReportOptions = False,
 ) -> tuple[PredictionStatus, ...]:
     """Segment images and cines, and write label maps and ``summary.json`` to ``output``.
 
     ``input`` is an image, a folder or tree of them, a pattern, or a table (``pipeline.inputs``). The model is the folder
     ``model``, or the one that ``autolv_find_best_config`` wrote for ``dataset`` and ``run``; with ``configuration`` (and
     ``folds``) the trained folds of that configuration alone, or those members of ``model``; ``quality`` names a level of
-    the model in place of these and ``mirror``. ``frames`` are those of each
-    cine, from 1; ``shard`` (i, n) takes the i-th of n parts of the inputs. Files go one by one, each with ``workers`` CPU
-    threads (``None`` and 0: the cores granted), while the next is read and the last is written.
+    the model in place of these and ``mirror``. ``frames`` are those of each cine, from 1; ``shard`` (i, n) takes the i-th of
+    n parts of the inputs. Files go one by one, each with ``workers`` CPU threads (``None`` and 0: the cores granted), while
+    the next is read and the last is written.
 
     What the same call has made already is not made again. Other results that are there are refused by a
     ``WorkspaceError``, but for ``overwrite`` (make all anew) and ``skip_existing`` (keep what is there). A file that fails
     does not stop the others: ``PartialFailure`` is raised after the last. The summary goes on from the one that stands in
-    ``output``: an earlier result that is still there keeps its entry. With ``report`` the label maps in ``output`` are read out
-    into ``output/report`` (see ``autolv.report``), in place of a report that is there. Returned is what became of these
-    inputs.
+    ``output``: an earlier result that is still there keeps its entry. With ``report``, ``True`` or the options of one, the
+    label maps in ``output`` are read out into ``output/report`` (see ``autolv.report``), in place of a report that is there.
+    Returned is what became of these inputs.
     """
+    wanted = ReportOptions() if report is True else report or None
     _refuse_contradictions(
         quality_beside_others=quality is not None
         and (configuration is not None or folds is not None or mirror != "auto"),
-        report_of_a_part=report and shard is not None,
+        report_of_a_part=wanted is not None and shard is not None,
     )
+    if wanted is not None:
+        wanted.check_places()  # now, not after the work
     source, target = Path(input), Path(output)
     everything = find_inputs(source, target)
     check_output(source, target, everything)
@@ -101,8 +105,8 @@ def predict(
         entries |= {item.result: statuses[item.result] for item in inputs if item.result in statuses}
         _write_summary(summary, chosen, tuple(entries.values()))
     ordered = tuple(statuses[item.result] for item in inputs)
-    if report:
-        _report(ordered, source, target, dataset=dataset, root=root, workers=workers)
+    if wanted is not None:
+        _report(ordered, source, target, wanted, dataset=dataset, root=root, workers=workers)
     _tell(ordered, target, summary)
     return ordered
 
@@ -118,8 +122,8 @@ def _refuse_contradictions(*, quality_beside_others: bool, report_of_a_part: boo
 
 
 def _report(
-    statuses: Sequence[PredictionStatus], source: Path, target: Path, *, dataset: str | None, root: Path | str,
-    workers: int | None,
+    statuses: Sequence[PredictionStatus], source: Path, target: Path, options: ReportOptions, *, dataset: str | None,
+    root: Path | str, workers: int | None,
 ) -> None:  # fmt: skip
     """Read out what was predicted; where that fails beside failures of predicting, these are told by who called."""
     from autolv.pipeline.report import report
@@ -130,7 +134,7 @@ def _report(
     try:
         report(
             target, target / "report", dataset=dataset if known else None, root=root,
-            images=source if source.exists() and source.suffix != ".csv" else None, overwrite=True, workers=workers,
+            images=source, options=options, overwrite=True, workers=workers,
         )  # fmt: skip
     except PartialFailure:
         if all(status.status != "failed" for status in statuses):

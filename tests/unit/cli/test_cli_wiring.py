@@ -70,13 +70,14 @@ CASES = {
     ),
     "predict": (
         "-i IN -o OUT -d D -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing --whole-field "
-        "--frames 1-3,12 --shard 2/4 --skip-existing --overwrite --report --device cpu --workers 1 --root ROOT",
+        "--frames 1-3,12 --shard 2/4 --skip-existing --overwrite --device cpu --workers 1 --root ROOT "
+        f"--report {EVERY_FLAG_OF_A_REPORT}",
         {
             "frames": (1, 2, 3, 12), "shard": (2, 4), "quality": None,
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": None, "run": "long",
             "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
             "save_probabilities": True, "mirror": "on", "postprocess": False, "whole_field": True, "overwrite": True,
-            "skip_existing": True, "report": True,
+            "skip_existing": True, "report": EVERY_OPTION,
         },
     ),
     "import_nnunet": (

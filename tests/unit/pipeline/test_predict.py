@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from autolv.core.errors import ModelError, PartialFailure, PlanError, SchemaError, WorkspaceError
+from autolv.core.errors import DataError, ModelError, PartialFailure, PlanError, SchemaError, WorkspaceError
 from autolv.core.geometry import Geometry, Volume
 from autolv.core.labels import LabelSchema
 from autolv.core.workspace import Workspace
@@ -21,6 +21,7 @@ from autolv.inference.predictor import Prediction
 from autolv.pipeline import predict as module
 from autolv.pipeline import predict_model, stream
 from autolv.pipeline.predict import predict
+from autolv.pipeline.report_options import ReportOptions
 from autolv.schema.levels import Quality
 from autolv.schema.readout import Readout, ReadoutSummary
 from autolv.schema.record import read_record
@@ -116,6 +117,66 @@ def test_a_report_of_what_was_predicted_with_its_images_and_its_model(model: Thr
     assert "No images were given" not in (report / "a.html").read_text(encoding="utf-8")
     assert read_record(PredictionSummary, tmp_path / "out" / "summary.json").labels == LABELS
     run(tmp_path, source="in/a_ED_0000.nii", report=True, overwrite=True)  # a report that is there is made anew
+
+
+def test_a_report_of_what_was_predicted_follows_its_options(model: Threshold, tmp_path: Path) -> None:
+    """Of three bright voxels of the cavity and two of the wall, 0.12 ml and 0.08 ml; the reference has the cavity alone."""
+    path = tmp_path / "in" / "a_ED_0000.nii"
+    image(tmp_path / "in", path.name)
+    file = nib.load(path)
+    array = np.asarray(file.dataobj).copy()
+    array[3, 1, 1:3] = 400
+    nib.save(nib.Nifti1Image(array, file.affine, file.header), path)
+    (tmp_path / "reference").mkdir()
+    labels = np.where(array == 200, LABELS["lv_cavity"], 0).astype(np.uint8)
+    nib.save(nib.Nifti1Image(labels, file.affine), tmp_path / "reference" / "a_ED.nii")
+    options = ReportOptions(reference=tmp_path / "reference", density_g_per_ml=1.5, png=True)
+    run(tmp_path, report=options)
+    report = tmp_path / "out" / "report"
+    mass = read_record(Readout, report / "a.json").quantities["lv_ed_mass_g"]
+    assert mass.value == pytest.approx(0.08 * 1.5)
+    assert (report / "a.png").is_file() and not (report / "a.pdf").exists()
+    assert "1 of 1 cases have a reference" in (report / "index.html").read_text(encoding="utf-8")
+    run(tmp_path, report=True)  # nothing is predicted anew, and the older report's picture goes with it
+    assert not (report / "a.png").exists() and not (report / "reference.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (lambda tmp: ReportOptions(reference=tmp / "nowhere"), "nowhere does not exist"),
+        (lambda tmp: ReportOptions(basal_rule="valve_plane", valve_planes=tmp / "planes.csv"), r"planes\.csv, line 2"),
+    ],
+    ids=["reference", "valve planes"],
+)
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_predicted(
+    model: Threshold, tmp_path: Path, options: Callable[[Path], ReportOptions], words: str
+) -> None:
+    image(tmp_path / "in", "a_ED_0000.nii")
+    (tmp_path / "planes.csv").write_text("case,frame,x1_mm\na,1,2\n")
+    with pytest.raises(DataError, match=words):
+        run(tmp_path, report=options(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("source", ["in/*_0000.nii", "list.csv"])
+def test_a_report_has_the_images_that_a_pattern_or_a_table_named(model: Threshold, tmp_path: Path, source: str) -> None:
+    image(tmp_path / "in", "a_ED_0000.nii")
+    (tmp_path / "list.csv").write_text("image,case\nin/a_ED_0000.nii,b_ED\n")
+    run(tmp_path, source=source, report=ReportOptions(papillary_rule="in_mass"))  # which needs images
+    name = "b" if source == "list.csv" else "a"
+    page = (tmp_path / "out" / "report" / f"{name}.html").read_text(encoding="utf-8")
+    assert "No images were given" not in page
+
+
+def test_why_the_quality_of_predictions_is_not_predicted_is_told_once(
+    model: Threshold, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image(tmp_path / "in", "a_0000.nii")
+    model.quality_reason = "of a test"
+    with caplog.at_level(logging.INFO, logger="autolv"):
+        run(tmp_path)
+    assert caplog.text.count("the quality of predictions is not predicted: of a test") == 1
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
