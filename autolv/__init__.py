@@ -1,8 +1,9 @@
 """Self-configuring left-ventricle segmentation for short-axis cine cardiac MRI.
 
 The functions are the commands: ``convert``, ``plan_and_preprocess``, ``train``, ``tune``, ``find_best_config``,
-``import_nnunet``, ``predict``, ``evaluate`` and ``report``; ``Predictor`` segments arrays with a trained model folder.
-``read_...``, ``explain`` and ``training_patches`` give what there is to look at. Each is imported when first used.
+``import_nnunet``, ``predict``, ``evaluate`` and ``report``, with ``ReportOptions`` for what may be chosen of a report;
+``Predictor`` segments arrays with a trained model folder. ``read_...``, ``explain`` and ``training_patches`` give what
+there is to look at. Each is imported when first used.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from autolv.pipeline.plan_and_preprocess import plan_and_preprocess
     from autolv.pipeline.predict import predict
     from autolv.pipeline.report import report
+    from autolv.pipeline.report_options import ReportOptions
     from autolv.pipeline.train import train
     from autolv.pipeline.tune import tune
     from autolv.planning.explain import explain
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Predictor",
+    "ReportOptions",
     "__version__",
     "convert",
     "evaluate",
@@ -59,6 +62,7 @@ __all__ = [
 
 _HOMES = {
     "Predictor": "autolv.inference.predictor",
+    "ReportOptions": "autolv.pipeline.report_options",
     "convert": "autolv.pipeline.convert",
     "evaluate": "autolv.pipeline.evaluate",
     "explain": "autolv.planning.explain",

@@ -18,6 +18,7 @@ from autolv.cli.arguments import (
     shard,
     whole,
 )
+from autolv.cli.report_flags import add_report_flags, report_flags_given, report_options
 from autolv.cli.run import optional_path, root_of, run, show_next, show_places
 
 
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--report", action="store_true", help="also read volumes and function out, and write pages to OUT/report"
     )
+    add_report_flags(parser.add_argument_group("with --report"))
     add_overwrite(parser, "predict all anew and replace results that are there")
     add_device(parser)
     parser.add_argument(
@@ -116,10 +118,15 @@ def _refuse_contradictions(parser: argparse.ArgumentParser, args: argparse.Names
         parser.error("--model names the model: leave out --run")
     if args.fold is not None and args.configuration is None and args.model is None:
         parser.error("-f needs -c or --model: without them the chosen model's own members are used")
+    flags = report_flags_given(args)
+    if flags and not args.report:
+        need = "needs" if len(flags) == 1 else "need"
+        parser.error(f"{', '.join(flags)} {need} --report: without it no report is written")
 
 
 def _predict(args: argparse.Namespace) -> None:
     show_places(args, input=args.input, output=args.output, model=args.model)
+    wanted = report_options(args) if args.report else False
     from autolv.pipeline.predict import predict
 
     predict(
@@ -142,7 +149,7 @@ def _predict(args: argparse.Namespace) -> None:
         shard=args.shard,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
-        report=args.report,
+        report=wanted,
     )
     show_next(args, _next(args), takes_run=False)
 

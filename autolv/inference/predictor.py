@@ -73,7 +73,8 @@ class Predictor:
     configuration weighs the same however many of its folds are there. Members share the preprocessed image and the place
     of the heart, which one of them looks for. Each frame is preprocessed, predicted and post-processed by itself, so
     frame k of a cine gets what it would get alone, and memory grows with the frames by the labels only (and the
-    probabilities, if asked for).
+    probabilities, if asked for). ``quality_reason`` says why the Dice to be expected is not told, where the model has
+    learnt it.
     """
 
     def __init__(
@@ -100,7 +101,9 @@ class Predictor:
             folds.setdefault(member.configuration, []).append(network)
         members = [member for name in folds for member, _ in networks if member.configuration == name]  # as they run
         as_scored = mirror != "on" and postprocess and self._locate == best.located
-        self._expecting = expecting(best, members, as_scored=as_scored)
+        told = expecting(best, members, as_scored=as_scored)
+        self._expecting = None if isinstance(told, str) else told
+        self.quality_reason = told if isinstance(told, str) else ""
         whole = set(folds) == set(best.configurations)
         self._temperature = best.quality.temperature if best.quality is not None and whole else 1.0
         self._tie_order = _tie_order(best)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +16,6 @@ from autolv.readout.expected import SIGNALS, expected_dice, signals_of
 from autolv.schema.predicted_quality import PredictedQuality
 from autolv.schema.preprocessed import Box
 from autolv.schema.results import BestConfig, Member, Step
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +43,23 @@ class Expecting:
         return expected_dice(self.quality, signals)
 
 
-def expecting(best: BestConfig, members: Sequence[Member], *, as_scored: bool) -> Expecting | None:
-    """Return how a model predicts the quality of its labels with ``members``; ``None`` where it cannot.
+def expecting(best: BestConfig, members: Sequence[Member], *, as_scored: bool) -> Expecting | str:
+    """Return how a model predicts the quality of its labels with ``members``, or why it cannot: "" where nothing was learnt.
 
-    It cannot where nothing was learnt, where prediction is not ``as_scored`` in cross-validation (mirrored, not post-processed,
-    over the whole field), or where no fold has a network of each configuration.
+    It cannot either where prediction is not ``as_scored`` in cross-validation (mirrored, not post-processed, over the whole
+    field), or where no fold has a network of each configuration.
     """
     quality = best.quality
     if quality is None:
-        return None
+        return ""
+    if quality.signals != SIGNALS:
+        return "the model was made by another version of autolv"
+    if not as_scored:
+        return "it was learnt from predictions that were made in another way (mirrored, post-processed, whole field)"
     folds = [{member.fold for member in members if member.configuration == name} for name in best.configurations]
     common = set.intersection(*folds)
-    reason = ""
-    if quality.signals != SIGNALS:
-        reason = "the model was made by another version of autolv"
-    elif not as_scored:
-        reason = "it was learnt from predictions that were made in another way (mirrored, post-processed, whole field)"
-    elif not common:
-        reason = "no fold has a network of each of the model's configurations among those in use"
-    if reason:
-        _log.info("the quality of predictions is not predicted: %s", reason)
-        return None
+    if not common:
+        return "no fold has a network of each of the model's configurations among those in use"
     fold = min(common)
     chosen = frozenset(number for number, member in enumerate(members) if member.fold == fold)
     return Expecting(quality=quality, members=chosen, steps=best.postprocessing, structures=best.structures)

@@ -14,20 +14,20 @@ from autolv.core.errors import AutolvError, DataError, PartialFailure
 from autolv.parallel import run_each
 from autolv.pipeline.context import thread_count
 from autolv.pipeline.report_inputs import CASE_ENDINGS, Source, Subject, check_report_folder, find_source
+from autolv.pipeline.report_options import ReportOptions
 from autolv.pipeline.report_quality import with_expectation
 from autolv.pipeline.report_reference import compare, reference_of
 from autolv.pipeline.report_stack import Stack, read_stack
-from autolv.pipeline.valve_planes import Planes, planes_in_array, read_planes
+from autolv.pipeline.valve_planes import Planes, planes_in_array
 from autolv.pipeline.versions import versions
-from autolv.readout.compose import Facts, Rules, read_out
+from autolv.readout.compose import Facts, read_out
 from autolv.readout.quality import judge
-from autolv.readout.volumes import MYOCARDIAL_DENSITY_G_PER_ML
 from autolv.reporting.case_page import case_page
 from autolv.reporting.case_sheet import case_pdf, case_png
 from autolv.reporting.cohort_page import CohortRow, cohort_page, thumbnail
 from autolv.reporting.readout_sheet import columns_csv, readout_csv
 from autolv.reporting.sprites import Pictures, turned
-from autolv.schema.readout import BasalRule, BsaFormula, PapillaryRule, Readout, ReadoutStatus, ReadoutSummary
+from autolv.schema.readout import Readout, ReadoutStatus, ReadoutSummary
 from autolv.schema.record import write_bytes, write_record, write_text
 
 _log = logging.getLogger(__name__)
@@ -38,13 +38,9 @@ _INDEX = "index.html"
 class _Choices:
     """What holds for all cases of one report."""
 
-    rules: Rules
+    options: ReportOptions
     planes: Planes
-    ed_frame: int | None
-    es_frame: int | None
     target: Path
-    pdf: bool
-    png: bool
 
 
 def report(
@@ -55,16 +51,7 @@ def report(
     root: Path | str = ".",
     labels: dict[str, int] | None = None,
     images: Path | str | None = None,
-    reference: Path | str | None = None,
-    basal_rule: BasalRule = "as_segmented",
-    papillary_rule: PapillaryRule = "in_cavity",
-    valve_planes: Path | str | None = None,
-    density_g_per_ml: float = MYOCARDIAL_DENSITY_G_PER_ML,
-    bsa_formula: BsaFormula = "mosteller",
-    ed_frame: int | None = None,
-    es_frame: int | None = None,
-    pdf: bool = False,
-    png: bool = False,
+    options: ReportOptions | None = None,
     overwrite: bool = False,
     workers: int | None = None,
 ) -> tuple[Readout, ...]:
@@ -72,14 +59,15 @@ def report(
 
     ``input`` is a label map (a frame, or a cine) or a folder of them; frames of one patient go together, by ``cases.csv`` of
     ``dataset`` or by their names. ``images`` is where the images of the same names lie; those of a dataset are found.
-    ``reference`` is a folder of label maps of the same names to compare with; without it the labels of ``dataset`` are taken
-    for the cases that have them. They are read out by the same rules.
+    ``options`` are the rules of the read-out, the references to compare with, which are read out by the same rules, and what
+    is written beside the pages.
 
-    Per patient ``<case>.json`` and ``<case>.html`` are written, with ``pdf`` also ``<case>.pdf`` (two pages of A4), with
-    ``png`` ``<case>.png`` (both in one picture); of all ``readout.csv``, ``columns.csv``, ``summary.json``, ``index.html`` and,
-    where there are references, ``reference.csv``. A case that fails does not stop the others: ``PartialFailure`` is raised
+    Per patient ``<case>.json`` and ``<case>.html`` are written, with the option ``pdf`` also ``<case>.pdf`` (two pages of A4),
+    with ``png`` ``<case>.png`` (both in one picture); of all ``readout.csv``, ``columns.csv``, ``summary.json``, ``index.html``
+    and, where there are references, ``reference.csv``. A case that fails does not stop the others: ``PartialFailure`` is raised
     after the last; of one case alone its own error is. Returned are the read-outs.
     """
+    options = ReportOptions() if options is None else options
     labels_at, target = Path(input), Path(output)
     source = find_source(
         labels_at,
@@ -87,23 +75,15 @@ def report(
         root=Path(root),
         labels=labels,
         images=None if images is None else Path(images),
-        reference=None if reference is None else Path(reference),
+        reference=None if options.reference is None else Path(options.reference),
     )
     check_report_folder(target, labels_at, source.subjects, overwrite=overwrite)
-    if len(source.subjects) > 1 and (ed_frame is not None or es_frame is not None):
+    if len(source.subjects) > 1 and (options.ed_frame, options.es_frame) != (None, None):
         raise DataError(
             f"frames of end-diastole and end-systole were given, but {labels_at} holds {len(source.subjects)} patients.",
             remedy="Report one patient at a time, or name the phases in cases.csv.",
         )
-    if (basal_rule == "valve_plane") != (valve_planes is not None):
-        raise DataError("the basal rule valve_plane and a table of valve planes go together.",
-                        remedy="Give both --basal-rule valve_plane and --valve-planes TABLE, or neither.")  # fmt: skip
-    choices = _Choices(
-        rules=Rules(basal_rule=basal_rule, papillary_rule=papillary_rule, density_g_per_ml=density_g_per_ml,
-                    bsa_formula=bsa_formula),
-        planes={} if valve_planes is None else read_planes(Path(valve_planes)),
-        ed_frame=ed_frame, es_frame=es_frame, target=target, pdf=pdf, png=png,
-    )  # fmt: skip
+    choices = _Choices(options=options, planes=options.planes(), target=target)
 
     def one(subject: Subject) -> CohortRow | AutolvError:
         return _one(subject, source, choices)
@@ -145,9 +125,10 @@ def _conclude(source: Source, done: Sequence[CohortRow | AutolvError], target: P
 
 def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | AutolvError:
     """Read one patient out and write its record and page; what goes wrong comes back, and leaves nothing of an older report."""
+    options = choices.options
     record, page, pdf, png = (choices.target / f"{subject.name}.{ending}" for ending in CASE_ENDINGS)
     try:
-        stack = read_stack(subject, source.schema, ed_frame=choices.ed_frame, es_frame=choices.es_frame)
+        stack = read_stack(subject, source.schema, ed_frame=options.ed_frame, es_frame=options.es_frame)
         readout = _read_out(subject, source, stack, choices)
         pictures = Pictures(
             labels={number: turned(labels) for number, labels in stack.labels.items()},
@@ -158,7 +139,7 @@ def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | Aut
         )
         write_record(readout, record)
         write_text(page, case_page(readout, pictures, __version__, index=_INDEX))
-        for path, wanted, drawn in ((pdf, choices.pdf, case_pdf), (png, choices.png, case_png)):
+        for path, wanted, drawn in ((pdf, options.pdf, case_pdf), (png, options.png, case_png)):
             path.unlink(missing_ok=True)  # one of an older report is not of this one
             if wanted:
                 write_bytes(path, drawn(readout, pictures, __version__))
@@ -167,7 +148,7 @@ def _one(subject: Subject, source: Source, choices: _Choices) -> CohortRow | Aut
             return _measure(other, source, read, choices)
 
         shown = readout.ed_frame if readout.ed_frame is not None else min(stack.labels)
-        in_mass = choices.rules.papillary_rule == "in_mass"  # looks for papillary muscles in the images
+        in_mass = options.papillary_rule == "in_mass"  # looks for papillary muscles in the images
         return CohortRow(
             readout=readout, page=page.name, thumbnail=thumbnail(pictures, shown),
             reference=reference_of(subject, source, stack.geometry, one_reference, images=in_mass),
@@ -203,20 +184,17 @@ def _measure(subject: Subject, source: Source, stack: Stack, choices: _Choices) 
     case = subject.files[0].case
     try:
         points = choices.planes.get(subject.name) or choices.planes.get(case.patient) or {}
-        rules = Rules(
-            basal_rule=choices.rules.basal_rule, papillary_rule=choices.rules.papillary_rule,
-            density_g_per_ml=choices.rules.density_g_per_ml, bsa_formula=choices.rules.bsa_formula,
-            planes=planes_in_array(points, stack.geometry),
-        )  # fmt: skip
         return read_out(
             stack.labels, source.schema.structures, stack.geometry,
             Facts(case=subject.name, patient=case.patient, group=case.group, height_cm=case.height_cm,
                   weight_kg=case.weight_kg, rr_ms=case.rr_ms),
-            rules, ed_frame=stack.ed_frame, es_frame=stack.es_frame, whole_cycle=stack.whole_cycle,
+            choices.options.rules(planes_in_array(points, stack.geometry)),
+            ed_frame=stack.ed_frame, es_frame=stack.es_frame, whole_cycle=stack.whole_cycle,
             frame_time_ms=stack.frame_time_ms, images=stack.images or None,
             sources=[file.path.name for file in subject.files],
         )  # fmt: skip
     except ValueError as error:
         words = str(error)
-        lacking = "Name their folder with --images." if "image" in words else "Correct what was given, or leave it out."
-        raise DataError(f"{subject.name}: {words}.", remedy=lacking) from error
+        images = "Name their folder with --images of autolv_report."
+        remedy = images if "image" in words else "Correct what was given, or leave it out."
+        raise DataError(f"{subject.name}: {words}.", remedy=remedy) from error

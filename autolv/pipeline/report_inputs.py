@@ -79,8 +79,9 @@ def find_source(
     """Return the label maps at ``labels_at`` by patient.
 
     Codes come from ``labels``, else from the ``summary.json`` of the prediction that wrote them, else from ``dataset``, else
-    from a ``dataset.json`` beside or above. What is known of a case comes from ``cases.csv`` there, else from its name. Raises
-    ``DataError`` where there is no label map, where the codes are not known, or where no image fits.
+    from a ``dataset.json`` beside or above. What is known of a case comes from ``cases.csv`` there, or of the dataset that the
+    ``images`` are of, else from its name. Raises ``DataError`` where there is no label map, where the codes are not known, or
+    where no image fits.
     """
     inputs = find_inputs(labels_at)
     folder = labels_at if labels_at.is_dir() else labels_at.parent
@@ -94,8 +95,9 @@ def find_source(
     told: dict[str | None, PredictionStatus] = (
         {} if summary is None else {status.output: status for status in summary.cases if status.output}
     )
+    facts = _dataset_of_images(images) if record is None and images is not None else (raw, record)
     files = [
-        replace(_label_file(item, raw, record, pictures), status=told.get(_below(item.path, folder))) for item in inputs
+        replace(_label_file(item, *facts, pictures), status=told.get(_below(item.path, folder))) for item in inputs
     ]
     limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
     codes, note = schema, ""
@@ -146,6 +148,15 @@ def _dataset_about(folder: Path) -> tuple[Path, Dataset] | tuple[None, None]:
     return None, None
 
 
+def _dataset_of_images(images: Path) -> tuple[Path, Dataset] | tuple[None, None]:
+    """Return the dataset in which the images lie, for what it knows of cases; one that cannot be read is told and left out."""
+    try:
+        return _dataset_about(images if images.is_dir() else images.parent)
+    except AutolvError as error:
+        _log.warning("what the images' dataset knows of the cases is left out: %s", error)
+        return None, None
+
+
 def _schema(labels: Mapping[str, int] | None, summary: PredictionSummary | None, record: Dataset | None) -> LabelSchema:
     if labels is not None:
         return LabelSchema.from_names(labels)
@@ -177,7 +188,7 @@ def _images(images: Path | None, inputs: Sequence[Input]) -> dict[str, Path]:
 def _matching(place: Path, inputs: Sequence[Input], what: str) -> dict[str, Path]:
     """Return the files at ``place`` by stem; refuse a folder in which none belongs to a label map."""
     found = {item.stem: item.path for item in find_inputs(place)}
-    if place.is_file() and len(inputs) == 1:
+    if place.is_file() and place.suffix.lower() != ".csv" and len(inputs) == 1:
         return {inputs[0].stem: place}
     if not any(item.stem in found for item in inputs):
         raise DataError(

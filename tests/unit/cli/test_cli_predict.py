@@ -8,6 +8,7 @@ import pytest
 
 from autolv.cli import predict as command
 from autolv.cli.evaluate import build_parser as evaluate_parser
+from autolv.pipeline.report_options import ReportOptions
 
 recipe = importlib.import_module("autolv.pipeline.predict")
 
@@ -28,6 +29,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         ("--model M --run default", "--model names the model: leave out --run"),  # given is given
         ("-d D -f 0", "-f needs -c or --model"),
         ("", "give -d DATASET or --model FOLDER"),
+        ("-d D --pdf", "--pdf needs --report"),
+        ("-d D -r REF --png --density 1.05", "--reference, --density, --png need --report"),  # a default too is given
     ],
 )
 def test_what_would_be_ignored_is_refused(
@@ -48,6 +51,9 @@ def test_what_would_be_ignored_is_refused(
         ("--model M -c 2d_unet -f 0,1", {"model": Path("M"), "configuration": "2d_unet", "folds": (0, 1)}),
         ("-d D", {"dataset": "D", "model": None, "run": "default"}),
         ("-d D --run long -c 2d_unet", {"dataset": "D", "run": "long", "configuration": "2d_unet"}),
+        ("-d D", {"report": False}),
+        ("-d D --report", {"report": ReportOptions()}),
+        ("-d D --report --pdf --bsa haycock", {"report": ReportOptions(pdf=True, bsa_formula="haycock")}),
     ],
 )
 def test_what_is_given_reaches_the_recipe(
@@ -56,6 +62,16 @@ def test_what_is_given_reaches_the_recipe(
     assert command.main(["-i", "IN", "-o", "OUT", "--quiet", *line.split()]) == 0
     (call,) = calls
     assert {name: call[name] for name in expected} == expected
+
+
+def test_options_of_a_report_that_contradict_each_other_are_one_sentence_and_status_2(
+    calls: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-i", "IN", "-o", "OUT", "-d", "D", "--report", "--basal-rule", "valve_plane", "--quiet"]
+    assert command.main(words) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "error: the basal rule valve_plane and a table of valve planes go together."
+    assert (len(told), calls) == (2, [])  # the second line is what to do
 
 
 @pytest.mark.parametrize("run", [[], ["--run", "long"]], ids=["default", "long"])

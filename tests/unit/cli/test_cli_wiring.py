@@ -2,11 +2,22 @@
 
 import importlib
 import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import autolv
+from autolv.pipeline.report_options import ReportOptions
+
+EVERY_FLAG_OF_A_REPORT = (
+    "--basal-rule valve_plane --valve-planes T.csv --papillary-rule in_mass --density 1.04 --bsa haycock --ed 2 --es 9 "
+    "--reference REF --pdf --png"
+)
+EVERY_OPTION = ReportOptions(
+    reference=Path("REF"), basal_rule="valve_plane", valve_planes=Path("T.csv"), papillary_rule="in_mass",
+    density_g_per_ml=1.04, bsa_formula="haycock", ed_frame=2, es_frame=9, pdf=True, png=True,
+)  # fmt: skip
 
 # command line -> (recipe's module, what it must be called with)
 CASES = {
@@ -59,13 +70,14 @@ CASES = {
     ),
     "predict": (
         "-i IN -o OUT -d D -c 2d_unet -f 2,0 --run long --save-probabilities --mirror on --no-postprocessing --whole-field "
-        "--frames 1-3,12 --shard 2/4 --skip-existing --overwrite --report --device cpu --workers 1 --root ROOT",
+        "--frames 1-3,12 --shard 2/4 --skip-existing --overwrite --device cpu --workers 1 --root ROOT "
+        f"--report {EVERY_FLAG_OF_A_REPORT}",
         {
             "frames": (1, 2, 3, 12), "shard": (2, 4), "quality": None,
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "model": None, "run": "long",
             "root": Path("ROOT"), "device": "cpu", "workers": 1, "configuration": "2d_unet", "folds": (0, 2),
             "save_probabilities": True, "mirror": "on", "postprocess": False, "whole_field": True, "overwrite": True,
-            "skip_existing": True, "report": True,
+            "skip_existing": True, "report": EVERY_OPTION,
         },
     ),
     "import_nnunet": (
@@ -84,13 +96,10 @@ CASES = {
         },
     ),
     "report": (
-        "-i IN -o OUT -d D --labels LV=3 --images IM --basal-rule valve_plane --valve-planes T.csv --papillary-rule in_mass "
-        "--density 1.04 --bsa haycock --ed 2 --es 9 --reference REF --pdf --png --overwrite --workers 1 --root ROOT",
+        f"-i IN -o OUT -d D --labels LV=3 --images IM {EVERY_FLAG_OF_A_REPORT} --overwrite --workers 1 --root ROOT",
         {
             "input": Path("IN"), "output": Path("OUT"), "dataset": "D", "root": Path("ROOT"), "labels": {"LV": 3},
-            "images": Path("IM"), "basal_rule": "valve_plane", "papillary_rule": "in_mass", "valve_planes": Path("T.csv"),
-            "density_g_per_ml": 1.04, "bsa_formula": "haycock", "ed_frame": 2, "es_frame": 9, "overwrite": True, "workers": 1,
-            "reference": Path("REF"), "pdf": True, "png": True,
+            "images": Path("IM"), "options": EVERY_OPTION, "overwrite": True, "workers": 1,
         },
     ),
     "demo": (
@@ -123,15 +132,22 @@ def test_the_recipe_gets_what_the_flags_say(command: str, monkeypatch: pytest.Mo
     assert set(expected) == set(signature.parameters), "a parameter of the recipe that no flag sets"
 
 
+def test_every_option_of_a_report_has_a_flag() -> None:
+    plain = ReportOptions()
+    without = [field.name for field in fields(plain) if getattr(EVERY_OPTION, field.name) == getattr(plain, field.name)]
+    assert without == []
+
+
 def test_the_public_names_are_the_recipes() -> None:
     recipes = {
         "convert", "evaluate", "find_best_config", "import_nnunet", "plan_and_preprocess", "predict", "report", "train", "tune",
     }  # fmt: skip
     for name in recipes:
         assert getattr(autolv, name) is getattr(importlib.import_module(f"autolv.pipeline.{name}"), name)
-    for name in set(autolv.__all__) - recipes - {"Predictor", "__version__"}:
+    for name in set(autolv.__all__) - recipes - {"Predictor", "ReportOptions", "__version__"}:
         assert callable(getattr(autolv, name))
     assert autolv.Predictor is importlib.import_module("autolv.inference.predictor").Predictor
+    assert autolv.ReportOptions is ReportOptions
     assert set(autolv.__all__) <= set(dir(autolv))
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = autolv.trian  # type: ignore[attr-defined]

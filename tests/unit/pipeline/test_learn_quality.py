@@ -14,7 +14,7 @@ from autolv.inference.quality import expecting
 from autolv.pipeline.learn_quality import learn_quality, voxels_about
 from autolv.pipeline.model import TrainedFold
 from autolv.pipeline.scoring import Predicted, Scorer
-from autolv.readout.expected import expected_dice, signals_of
+from autolv.readout.expected import SIGNALS, expected_dice, signals_of
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.results import Step
 
@@ -97,7 +97,7 @@ def test_the_same_prediction_gives_the_same_signals_out_of_fold_and_at_predictio
     member = SimpleNamespace(configuration="a", fold=0)
     best = SimpleNamespace(quality=quality, configurations={"a": None}, postprocessing=STEPS, structures=STRUCTURES)
     ask = expecting(best, [member], as_scored=True)  # type: ignore[arg-type]
-    assert ask is not None
+    assert not isinstance(ask, str)
     stored = scorer.predicted(PARTS, cases[30], STEPS)
     rng = np.random.default_rng(0)
     for number in range(16):
@@ -112,6 +112,38 @@ def test_the_same_prediction_gives_the_same_signals_out_of_fold_and_at_predictio
     assert set(fresh) == set(STRUCTURES)
     for name, value in fresh.items():
         assert out_of_fold[name] == pytest.approx(value, abs=1e-3)  # half precision on disk
+
+
+@pytest.mark.parametrize(
+    ("signals", "as_scored", "configurations", "words"),
+    [
+        (SIGNALS, True, ("a",), None),
+        (("of", "old"), True, ("a",), "made by another version of autolv"),
+        (SIGNALS, False, ("a",), "made in another way"),
+        (SIGNALS, True, ("a", "b"), "no fold has a network of each"),
+    ],
+)
+def test_why_a_model_does_not_say_what_to_expect_is_returned_for_who_predicts_to_tell(
+    signals: object,
+    as_scored: bool,
+    configurations: tuple[str, ...],
+    words: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    members = [SimpleNamespace(configuration="a", fold=0), SimpleNamespace(configuration="b", fold=1)]
+    best = SimpleNamespace(
+        quality=SimpleNamespace(signals=signals),
+        configurations=dict.fromkeys(configurations),
+        postprocessing=(),
+        structures=(),
+    )
+    with caplog.at_level("INFO", logger="autolv"):
+        told = expecting(best, members, as_scored=as_scored)  # type: ignore[arg-type]
+        unlearnt = SimpleNamespace(quality=None, configurations={"a": None})
+        assert expecting(unlearnt, members, as_scored=True) == ""  # type: ignore[arg-type]
+    assert (words is None) == (not isinstance(told, str))
+    assert words is None or (isinstance(told, str) and words in told)
+    assert caplog.text == ""  # measuring passes loads a model five times
 
 
 def test_few_patients_teach_nothing_and_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

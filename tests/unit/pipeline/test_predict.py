@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from autolv.core.errors import ModelError, PartialFailure, PlanError, SchemaError, WorkspaceError
+from autolv.core.errors import DataError, ModelError, PartialFailure, PlanError, SchemaError, WorkspaceError
 from autolv.core.geometry import Geometry, Volume
 from autolv.core.labels import LabelSchema
 from autolv.core.workspace import Workspace
 from autolv.imageio.volumes import read_labels, write_image
 from autolv.inference.predictor import Prediction
 from autolv.pipeline import predict as module
-from autolv.pipeline import stream
+from autolv.pipeline import predict_model, stream
 from autolv.pipeline.predict import predict
+from autolv.pipeline.report_options import ReportOptions
 from autolv.schema.levels import Quality
 from autolv.schema.readout import Readout, ReadoutSummary
 from autolv.schema.record import read_record
@@ -46,6 +47,7 @@ class Threshold:
         )
         self.device = torch.device("cpu")
         self.errors: dict[float, BaseException] = {}
+        self.quality_reason = ""
 
     def predict(self, volume: Volume, *, probabilities: bool = False) -> Prediction:
         error = self.errors.get(float(volume.array.max()))
@@ -66,7 +68,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Threshold:
         return threshold
 
     monkeypatch.setattr(module, "Predictor", SimpleNamespace(load=load))
-    monkeypatch.setattr(module, "read_model", lambda _folder: threshold.best)
+    monkeypatch.setattr(predict_model, "read_model", lambda _folder: threshold.best)
     monkeypatch.setattr(module, "prepare", lambda device, threads: 1)
     return threshold
 
@@ -115,6 +117,66 @@ def test_a_report_of_what_was_predicted_with_its_images_and_its_model(model: Thr
     assert "No images were given" not in (report / "a.html").read_text(encoding="utf-8")
     assert read_record(PredictionSummary, tmp_path / "out" / "summary.json").labels == LABELS
     run(tmp_path, source="in/a_ED_0000.nii", report=True, overwrite=True)  # a report that is there is made anew
+
+
+def test_a_report_of_what_was_predicted_follows_its_options(model: Threshold, tmp_path: Path) -> None:
+    """Of three bright voxels of the cavity and two of the wall, 0.12 ml and 0.08 ml; the reference has the cavity alone."""
+    path = tmp_path / "in" / "a_ED_0000.nii"
+    image(tmp_path / "in", path.name)
+    file = nib.load(path)
+    array = np.asarray(file.dataobj).copy()
+    array[3, 1, 1:3] = 400
+    nib.save(nib.Nifti1Image(array, file.affine, file.header), path)
+    (tmp_path / "reference").mkdir()
+    labels = np.where(array == 200, LABELS["lv_cavity"], 0).astype(np.uint8)
+    nib.save(nib.Nifti1Image(labels, file.affine), tmp_path / "reference" / "a_ED.nii")
+    options = ReportOptions(reference=tmp_path / "reference", density_g_per_ml=1.5, png=True)
+    run(tmp_path, report=options)
+    report = tmp_path / "out" / "report"
+    mass = read_record(Readout, report / "a.json").quantities["lv_ed_mass_g"]
+    assert mass.value == pytest.approx(0.08 * 1.5)
+    assert (report / "a.png").is_file() and not (report / "a.pdf").exists()
+    assert "1 of 1 cases have a reference" in (report / "index.html").read_text(encoding="utf-8")
+    run(tmp_path, report=True)  # nothing is predicted anew, and the older report's picture goes with it
+    assert not (report / "a.png").exists() and not (report / "reference.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (lambda tmp: ReportOptions(reference=tmp / "nowhere"), "nowhere does not exist"),
+        (lambda tmp: ReportOptions(basal_rule="valve_plane", valve_planes=tmp / "planes.csv"), r"planes\.csv, line 2"),
+    ],
+    ids=["reference", "valve planes"],
+)
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_predicted(
+    model: Threshold, tmp_path: Path, options: Callable[[Path], ReportOptions], words: str
+) -> None:
+    image(tmp_path / "in", "a_ED_0000.nii")
+    (tmp_path / "planes.csv").write_text("case,frame,x1_mm\na,1,2\n")
+    with pytest.raises(DataError, match=words):
+        run(tmp_path, report=options(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("source", ["in/*_0000.nii", "list.csv"])
+def test_a_report_has_the_images_that_a_pattern_or_a_table_named(model: Threshold, tmp_path: Path, source: str) -> None:
+    image(tmp_path / "in", "a_ED_0000.nii")
+    (tmp_path / "list.csv").write_text("image,case\nin/a_ED_0000.nii,b_ED\n")
+    run(tmp_path, source=source, report=ReportOptions(papillary_rule="in_mass"))  # which needs images
+    name = "b" if source == "list.csv" else "a"
+    page = (tmp_path / "out" / "report" / f"{name}.html").read_text(encoding="utf-8")
+    assert "No images were given" not in page
+
+
+def test_why_the_quality_of_predictions_is_not_predicted_is_told_once(
+    model: Threshold, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image(tmp_path / "in", "a_0000.nii")
+    model.quality_reason = "of a test"
+    with caplog.at_level(logging.INFO, logger="autolv"):
+        run(tmp_path)
+    assert caplog.text.count("the quality of predictions is not predicted: of a test") == 1
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
@@ -378,9 +440,11 @@ def ask(model: Threshold, tmp_path: Path, workspace: Workspace) -> Ask:
 def plan_of(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every dataset a plan of two configurations, and let whatever is trained be put together."""
     plan = SimpleNamespace(dataset="D", not_proposed={}, configurations={"2d_unet": None, "3d_unet": None})
-    monkeypatch.setattr(module, "load_plan", lambda _workspace, _dataset: plan)
+    monkeypatch.setattr(predict_model, "load_plan", lambda _workspace, _dataset: plan)
     monkeypatch.setattr(
-        module, "assemble_model", lambda w, dataset, run, name, folds: w.configuration(dataset, run, name) / "model_0"
+        predict_model,
+        "assemble_model",
+        lambda w, dataset, run, name, folds: w.configuration(dataset, run, name) / "model_0",
     )
 
 
@@ -394,7 +458,9 @@ def test_a_chosen_model_predicts_without_raw_data_or_plan(ask: Ask, workspace: W
 def test_trained_folds_predict_without_raw_data_or_plan(
     ask: Ask, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "assemble_model", lambda w, dataset, run, name, folds: w.root / name / str(folds))
+    monkeypatch.setattr(
+        predict_model, "assemble_model", lambda w, dataset, run, name, folds: w.root / name / str(folds)
+    )
     workspace.configuration("D", "long", "2d_unet").mkdir(parents=True)
     assert ask("D", configuration="2d_unet", run="long", folds=(1,)) == "2d_unet/(1,)"
 

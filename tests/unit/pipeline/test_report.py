@@ -22,6 +22,7 @@ from autolv.datasets._phantom_tree import ACDC_CODES, _in_codes
 from autolv.datasets.phantom import PhantomSpec, make_phantom
 from autolv.imageio.volumes import read_labels, write_image, write_labels
 from autolv.pipeline.report import report
+from autolv.pipeline.report_options import ReportOptions
 from autolv.schema.readout import Readout, ReadoutSummary
 from autolv.schema.record import read_record, write_record
 from autolv.schema.results import PredictionStatus, PredictionSummary
@@ -126,7 +127,7 @@ def test_the_cohort_shows_how_far_it_agrees_with_a_reference(frames: Path, tmp_p
     array[..., 2][slab] = 0
     nib.save(nib.Nifti1Image(array, file.affine, file.header), path)
     lost_ml = slab.sum() * 12.0 * 2.6 * 2.6 / 1000
-    report(predicted, out, labels=CODES, reference=reference, workers=0)
+    report(predicted, out, labels=CODES, options=ReportOptions(reference=reference), workers=0)
     page = (out / "index.html").read_text()
     assert "2 of 3 cases have a reference" in page and page.count('class="drawing agreement"') == 4
     assert f"patient001: {-lost_ml:+.1f} ml at" in page
@@ -144,14 +145,14 @@ def test_the_cohort_shows_how_far_it_agrees_with_a_reference(frames: Path, tmp_p
 
 def test_a_reference_of_other_names_or_grid_is_told(frames: Path, cine: Path, tmp_path: Path, caplog: Any) -> None:
     with pytest.raises(DataError, match="no reference in"):
-        report(frames, tmp_path / "out", labels=CODES, reference=cine / "labels", workers=0)
+        report(frames, tmp_path / "out", labels=CODES, options=ReportOptions(reference=cine / "labels"), workers=0)
     reference = tmp_path / "reference"
     small = Geometry.from_spacing((12.0, 2.6, 2.6), (6, 20, 20))
     reference.mkdir()
     write_frame(reference, "sub-03_ED.nii.gz", np.zeros((6, 20, 20), np.uint8), small)
     for name in ("p2_ED.nii.gz", "p2_ES.nii.gz", "patient001_frame01.nii.gz"):  # of patient001 one frame alone
         shutil.copy(frames / name, reference)
-    report(frames, tmp_path / "out", labels=CODES, reference=reference, workers=0)
+    report(frames, tmp_path / "out", labels=CODES, options=ReportOptions(reference=reference), workers=0)
     assert "1 of 3 cases have a reference" in (tmp_path / "out" / "index.html").read_text()
     assert "sub-03: its reference is left out: sub-03_ED.nii.gz has shape (6, 20, 20)" in caplog.text
 
@@ -203,9 +204,23 @@ def test_a_dataset_gives_phases_facts_and_images(tiny_phantoms: Path, tmp_path: 
     assert "Agreement with" not in (tmp_path / "out" / "index.html").read_text()
     shutil.copytree(raw / "labelsTr", tmp_path / "copies")
     report(tmp_path / "copies", tmp_path / "compared", dataset="D", root=tmp_path, workers=0)
+    # label maps that lie elsewhere are of the cases whose images they have
+    apart = report(tmp_path / "copies", tmp_path / "apart", labels=CODES, images=raw / "imagesTr", workers=0)
+    assert [r.quantities for r in apart] == [r.quantities for r in readouts]
+    assert not (tmp_path / "apart" / "reference.csv").exists()
     page = (tmp_path / "compared" / "index.html").read_text()
     assert "4 of 4 cases have a reference" in page and "bias 0.0 ml, limits 0.0 to 0.0 ml" in page
     assert "8 of the label maps are of training cases of D" in page
+
+
+def test_a_dataset_of_the_images_that_cannot_be_read_is_told_and_left_out(
+    cine: Path, tmp_path: Path, caplog: Any
+) -> None:
+    shutil.copytree(cine / "images", tmp_path / "images")
+    (tmp_path / "dataset.json").write_text("{}")
+    (readout,) = report(cine / "labels", tmp_path / "out", labels=CODES, images=tmp_path / "images", workers=0)
+    assert readout.patient == "heart"
+    assert "what the images' dataset knows of the cases is left out" in caplog.text
 
 
 def test_the_codes_and_the_model_come_from_the_prediction(cine: Path, tmp_path: Path) -> None:
@@ -275,7 +290,8 @@ def test_a_report_that_is_there_is_replaced_only_if_asked(cine: Path, tmp_path: 
     report(cine / "labels", tmp_path / "out", **where)
     with pytest.raises(WorkspaceError, match=r"holds index\.html already"):
         report(cine / "labels", tmp_path / "out", **where)
-    (given,) = report(cine / "labels", tmp_path / "out", **where, overwrite=True, ed_frame=2, es_frame=4)
+    ends = ReportOptions(ed_frame=2, es_frame=4)
+    (given,) = report(cine / "labels", tmp_path / "out", **where, overwrite=True, options=ends)
     assert (given.ed_frame, given.es_frame) == (2, 4)
     assert read_record(Readout, tmp_path / "out" / "heart.json") == given
 
@@ -306,10 +322,8 @@ def test_valve_planes_come_from_a_table(cine: Path, tmp_path: Path) -> None:
     table = tmp_path / "planes.csv"
     rows = [f"heart,{n},{','.join(f'{v:.4f}' for point in points for v in point[:3])}" for n in (1, 4)]
     table.write_text("\n".join(["case,frame,x1_mm,y1_mm,z1_mm,x2_mm,y2_mm,z2_mm", *rows]) + "\n")
-    (readout,) = report(
-        cine / "labels", tmp_path / "out", labels=CODES, basal_rule="valve_plane", valve_planes=table, ed_frame=1, es_frame=4,
-        workers=0,
-    )  # fmt: skip
+    options = ReportOptions(basal_rule="valve_plane", valve_planes=table, ed_frame=1, es_frame=4)
+    (readout,) = report(cine / "labels", tmp_path / "out", labels=CODES, options=options, workers=0)
     voxel_ml = 12.0 * 2.6 * 2.6 / 1000
     below = int(cavity[0, top + 1 :].sum())
     # the slice that the plane halves takes the label of the next one, where that is not the RV's
@@ -318,7 +332,7 @@ def test_valve_planes_come_from_a_table(cine: Path, tmp_path: Path) -> None:
     assert readout.curve is None and readout.curve_reason == "a fit needs 8 frames with a volume, there are 2"
     table.write_text("case,frame,x1_mm\nheart,1,2\n")
     with pytest.raises(DataError, match=r"planes\.csv, line 2"):
-        report(cine / "labels", tmp_path / "no", labels=CODES, basal_rule="valve_plane", valve_planes=table)
+        report(cine / "labels", tmp_path / "no", labels=CODES, options=options)
 
 
 def test_an_empty_label_map_is_reported_as_empty(tmp_path: Path) -> None:
