@@ -34,6 +34,12 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "bsa_formula": (("--bsa",), {
         "choices": ("mosteller", "dubois", "haycock"), "help": "formula of the body surface area (default: mosteller)",
     }),
+    "patients": (("--patients",), {
+        "metavar": "TABLE", "help": "CSV of the patients, as cases.csv: patient, height_cm, weight_kg, sex, age_years, ...",
+    }),
+    "normal_ranges": (("--normal-ranges",), {
+        "metavar": "TABLE", "help": "CSV of your own normal ranges: quantity, low, high, source; sex, age_from, age_to, ...",
+    }),
     "ed_frame": (("--ed",), {
         "metavar": "FRAME", "type": count, "help": "frame of end-diastole, from 1 (one patient only)",
     }),
@@ -43,6 +49,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "pdf": (("--pdf",), {"action": "store_true", "help": "also write each page as PDF: two pages of A4"}),
     "png": (("--png",), {"action": "store_true", "help": "also write each page as one picture"}),
 }  # fmt: skip
+_PLACES = ("reference", "valve_planes", "patients", "normal_ranges")
 
 
 def add_report_flags(parser: argparse._ActionsContainer) -> None:
@@ -60,7 +67,7 @@ def report_options(args: argparse.Namespace) -> ReportOptions:
     """Return the options that the flags say; raises ``DataError`` where they contradict one another."""
     from autolv.pipeline.report_options import ReportOptions
 
-    places = {field: optional_path(getattr(args, field)) for field in ("reference", "valve_planes")}
+    places = {field: optional_path(getattr(args, field)) for field in _PLACES}
     return ReportOptions(**(_given(args) | places))
 
 

@@ -14,7 +14,7 @@ from autolv.readout.normal import Population
 from autolv.schema.dataset import Case, Sex
 from autolv.schema.readout import BasalRule, BsaFormula, PapillaryRule
 
-_FACTS = ("group", "vendor", "centre", "height_cm", "weight_kg", "sex", "age_years", "rr_ms")
+FACTS = ("group", "vendor", "centre", "height_cm", "weight_kg", "sex", "age_years", "rr_ms")
 _RANGES = ("quantity", "low", "high", "age_from", "age_to", "papillary_rule", "basal_rule", "bsa_formula", "source")
 _RULES: Mapping[str, tuple[str, ...]] = {
     "sex": get_args(Sex), "papillary_rule": get_args(PapillaryRule), "basal_rule": get_args(BasalRule),
@@ -50,7 +50,7 @@ def with_facts(case: Case, patients: Patients) -> Case:
     row = patients.get(case.case) or patients.get(case.patient)
     if row is None:
         return case
-    told = {name: getattr(row, name) for name in _FACTS}
+    told = {name: getattr(row, name) for name in FACTS}
     return case.model_copy(update={name: value for name, value in told.items() if value is not None})
 
 

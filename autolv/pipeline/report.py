@@ -21,6 +21,7 @@ from autolv.pipeline.report_stack import Stack, read_stack
 from autolv.pipeline.valve_planes import Planes, planes_in_array
 from autolv.pipeline.versions import versions
 from autolv.readout.compose import Facts, read_out
+from autolv.readout.normal import Population
 from autolv.readout.quality import judge
 from autolv.reporting.case_page import case_page
 from autolv.reporting.case_sheet import case_pdf, case_png
@@ -40,6 +41,7 @@ class _Choices:
 
     options: ReportOptions
     planes: Planes
+    normal: tuple[Population, ...]
     target: Path
 
 
@@ -76,6 +78,7 @@ def report(
         labels=labels,
         images=None if images is None else Path(images),
         reference=None if options.reference is None else Path(options.reference),
+        patients=options.facts(),
     )
     check_report_folder(target, labels_at, source.subjects, overwrite=overwrite)
     if len(source.subjects) > 1 and (options.ed_frame, options.es_frame) != (None, None):
@@ -83,7 +86,7 @@ def report(
             f"frames of end-diastole and end-systole were given, but {labels_at} holds {len(source.subjects)} patients.",
             remedy="Report one patient at a time, or name the phases in cases.csv.",
         )
-    choices = _Choices(options=options, planes=options.planes(), target=target)
+    choices = _Choices(options=options, planes=options.planes(), normal=options.normal(), target=target)
 
     def one(subject: Subject) -> CohortRow | AutolvError:
         return _one(subject, source, choices)
@@ -187,8 +190,8 @@ def _measure(subject: Subject, source: Source, stack: Stack, choices: _Choices) 
         return read_out(
             stack.labels, source.schema.structures, stack.geometry,
             Facts(case=subject.name, patient=case.patient, group=case.group, height_cm=case.height_cm,
-                  weight_kg=case.weight_kg, rr_ms=case.rr_ms),
-            choices.options.rules(planes_in_array(points, stack.geometry)),
+                  weight_kg=case.weight_kg, sex=case.sex, age_years=case.age_years, rr_ms=case.rr_ms),
+            choices.options.rules(planes_in_array(points, stack.geometry), choices.normal),
             ed_frame=stack.ed_frame, es_frame=stack.es_frame, whole_cycle=stack.whole_cycle,
             frame_time_ms=stack.frame_time_ms, images=stack.images or None,
             sources=[file.path.name for file in subject.files],

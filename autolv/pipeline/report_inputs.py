@@ -16,6 +16,7 @@ from autolv.datasets.raw import load_dataset
 from autolv.imageio.volumes import read_geometry
 from autolv.pipeline.context import open_dataset
 from autolv.pipeline.inputs import Input, find_inputs
+from autolv.pipeline.patient_tables import FACTS, Patients, not_met, with_facts
 from autolv.readout.quality import Limits
 from autolv.schema.dataset import Case, Dataset
 from autolv.schema.fingerprint import Fingerprint
@@ -75,13 +76,14 @@ def find_source(
     labels: Mapping[str, int] | None,
     images: Path | None,
     reference: Path | None = None,
+    patients: Patients | None = None,
 ) -> Source:
     """Return the label maps at ``labels_at`` by patient.
 
     Codes come from ``labels``, else from the ``summary.json`` of the prediction that wrote them, else from ``dataset``, else
-    from a ``dataset.json`` beside or above. What is known of a case comes from ``cases.csv`` there, or of the dataset that the
-    ``images`` are of, else from its name. Raises ``DataError`` where there is no label map, where the codes are not known, or
-    where no image fits.
+    from a ``dataset.json`` beside or above. What is known of a case comes from the table of ``patients``, else from
+    ``cases.csv`` there, or of the dataset that the ``images`` are of, else from its name. Raises ``DataError`` where there is
+    no label map, where the codes are not known, or where no image fits.
     """
     inputs = find_inputs(labels_at)
     folder = labels_at if labels_at.is_dir() else labels_at.parent
@@ -99,6 +101,7 @@ def find_source(
     files = [
         replace(_label_file(item, *facts, pictures), status=told.get(_below(item.path, folder))) for item in inputs
     ]
+    files = _with_patients(files, patients or {})
     limits = None if dataset is None or summary is None else _limits(Workspace.at(root).fingerprint_file(dataset))
     codes, note = schema, ""
     if reference is not None:
@@ -120,6 +123,16 @@ def find_source(
         schema=schema, subjects=_by_patient(files), model=_model_words(summary), limits=limits, reference_schema=codes,
         reference_note=note,
     )  # fmt: skip
+
+
+def _with_patients(files: Sequence[LabelFile], patients: Patients) -> list[LabelFile]:
+    """Return the label maps with what the table of ``patients`` says of theirs; rows that belong to none are told."""
+    strangers = not_met(patients, [file.case for file in files])
+    if strangers:
+        _log.warning(
+            "the table of patients names %d that no label map is of (%s).", len(strangers), ", ".join(strangers[:3])
+        )
+    return [replace(file, case=with_facts(file.case, patients)) for file in files]
 
 
 def _with_references(files: Sequence[LabelFile], found: Mapping[str, Path]) -> list[LabelFile]:
@@ -207,8 +220,8 @@ def _label_file(item: Input, raw: Path | None, record: Dataset | None, images: M
         same = next((one for one in known.values() if one.patient == patient), None)
         case = Case(case=item.stem, patient=patient, phase=phase_of(item.stem), frame=frame_of(item.stem), image="")
         if same is not None:  # a whole cine beside the frames that the table lists
-            facts = ("group", "vendor", "centre", "height_cm", "weight_kg", "rr_ms")
-            case = case.model_copy(update={name: getattr(same, name) for name in facts})
+            facts = {name: getattr(same, name) for name in FACTS}
+            case = case.model_copy(update=facts)
     elif image is None and raw is not None and (raw / case.image).is_file():
         image = raw / case.image
     try:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from autolv.core.errors import DataError
 from autolv.pipeline.inputs import find_inputs
+from autolv.pipeline.patient_tables import Patients, read_normal_ranges, read_patients
 from autolv.pipeline.valve_planes import Planes, read_planes
 from autolv.readout.base import Plane
 from autolv.readout.compose import Rules
+from autolv.readout.normal import Population
 from autolv.readout.volumes import MYOCARDIAL_DENSITY_G_PER_ML
 from autolv.schema.readout import BasalRule, BsaFormula, PapillaryRule
 
@@ -23,8 +25,10 @@ class ReportOptions:
     it has them. ``basal_rule`` says where the LV ends at the base; ``valve_planes`` is the table that the rule ``valve_plane``
     goes by: CSV with case, frame, x1_mm ... z2_mm, two points of the mitral annulus. ``papillary_rule`` says where papillary
     muscles count; ``in_mass`` looks for them in the images. ``ed_frame`` and ``es_frame`` count from 1, and are of one patient
-    alone. ``pdf`` writes each page on two pages of A4 too, ``png`` in one picture. Raises ``DataError`` where the rule
-    ``valve_plane`` comes without a table, or a table without the rule.
+    alone. ``patients`` is a table of what is known of them (CSV, columns as in ``cases.csv``) which goes before what the
+    dataset says; ``normal_ranges`` one of ranges of healthy people (``pipeline.patient_tables``). ``pdf`` writes each page on
+    two pages of A4 too, ``png`` in one picture. Raises ``DataError`` where the rule ``valve_plane`` comes without a table, or
+    a table without the rule.
     """
 
     reference: Path | str | None = None
@@ -33,6 +37,8 @@ class ReportOptions:
     papillary_rule: PapillaryRule = "in_cavity"
     density_g_per_ml: float = MYOCARDIAL_DENSITY_G_PER_ML
     bsa_formula: BsaFormula = "mosteller"
+    patients: Path | str | None = None
+    normal_ranges: Path | str | None = None
     ed_frame: int | None = None
     es_frame: int | None = None
     pdf: bool = False
@@ -47,15 +53,23 @@ class ReportOptions:
         """Return what the table of valve planes says; nothing where there is none."""
         return {} if self.valve_planes is None else read_planes(Path(self.valve_planes))
 
-    def rules(self, planes: Mapping[int, Plane]) -> Rules:
-        """Return the rules of the read-out of a patient with these valve ``planes``."""
+    def facts(self) -> Patients:
+        """Return what the table of patients says; nothing where there is none."""
+        return {} if self.patients is None else read_patients(Path(self.patients))
+
+    def normal(self) -> tuple[Population, ...]:
+        """Return the laboratory's normal ranges; none where no table is named."""
+        return () if self.normal_ranges is None else read_normal_ranges(Path(self.normal_ranges))
+
+    def rules(self, planes: Mapping[int, Plane], normal: tuple[Population, ...] = ()) -> Rules:
+        """Return the rules of the read-out of a patient with these valve ``planes``, and ``normal`` ranges."""
         return Rules(
             basal_rule=self.basal_rule, papillary_rule=self.papillary_rule, density_g_per_ml=self.density_g_per_ml,
-            bsa_formula=self.bsa_formula, planes=planes,
+            bsa_formula=self.bsa_formula, planes=planes, normal=normal,
         )  # fmt: skip
 
     def check_places(self) -> None:
         """Raise ``DataError`` where a file that is named cannot be used: before long work whose end it is, not after."""
-        self.planes()
+        self.planes(), self.facts(), self.normal()
         if self.reference is not None:
             find_inputs(Path(self.reference))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 import shutil
 import time
@@ -378,3 +379,30 @@ def test_a_model_s_own_text_cannot_end_the_data(cine: Path, tmp_path: Path) -> N
     assert "</script>" not in json_in_html(attack) and json.loads(json_in_html(attack)) == attack
     page = standalone_page("<b>", "", style="", script="1", data=attack)
     assert page.count("<script") == 2 and "<title>&lt;b&gt;</title>" in page
+
+
+def test_tables_of_patients_and_of_normal_ranges(
+    frames: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    patients, ranges = tmp_path / "patients.csv", tmp_path / "ranges.csv"
+    patients.write_text("patient,height_cm,weight_kg,sex,age_years\npatient001,180,80,F,50\nsomebody,170,70,M,40\n")
+    ranges.write_text("quantity,low,high,source,bsa_formula\nlv_edv_index_ml_per_m2,900,1000,Ours,mosteller\n")
+    options = ReportOptions(patients=patients, normal_ranges=ranges)
+    with caplog.at_level(logging.WARNING):
+        found = {one.patient: one for one in report(frames, tmp_path / "out", labels=CODES, options=options, workers=1)}
+    known = found["patient001"]
+    assert known.quantities["body_surface_m2"].value == pytest.approx(2.0)
+    assert set(known.normal) == {"lv_ef_percent", "lv_edv_index_ml_per_m2"} and known.sex == "F"
+    assert "⚑ index below normal" in (tmp_path / "out" / f"{known.case}.html").read_text(encoding="utf-8")
+    assert found["p2"].normal == {} and "sex and age are not known" in found["p2"].normal_reason
+    assert [r.getMessage() for r in caplog.records if "table of patients" in r.getMessage()] == [
+        "the table of patients names 1 that no label map is of (somebody)."
+    ]
+
+
+def test_a_table_that_cannot_be_read_stops_the_report_before_anything_is_written(frames: Path, tmp_path: Path) -> None:
+    ranges = tmp_path / "ranges.csv"
+    ranges.write_text("quantity,low,high,source\nlv_edv_ml,2,1,Ours\n")
+    with pytest.raises(DataError, match="low 2 is not below high 1"):
+        report(frames, tmp_path / "out", labels=CODES, options=ReportOptions(normal_ranges=ranges), workers=1)
+    assert not (tmp_path / "out").exists()
