@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,23 +16,21 @@ from autolv.reporting.choice_page import Choice, choice_page
 from autolv.reporting.worst_cases import WorstCase, worst_first
 from autolv.schema.dataset import Case
 from autolv.schema.fingerprint import Fingerprint
-from autolv.schema.record import read_record, write_text
+from autolv.schema.record import read_record
 from autolv.schema.results import BestConfig, CaseMetrics, Evaluation
 
-_log = logging.getLogger(__name__)
 _WORST = 10
 
 
-def write_choice_report(
-    target: Path,
+def choice_report(
     best: BestConfig,
     evaluation: Evaluation,
     scorer: Scorer,
     trained: Mapping[str, Sequence[TrainedFold]],
     cases: Sequence[Case],
     fingerprint_file: Path,
-) -> None:
-    """Write ``report.html`` into ``target``: of ``best``, whose ``evaluation`` is over ``cases``, beside all ``trained``."""
+) -> str:
+    """Return the page (HTML) of ``best``, whose ``evaluation`` is over ``cases``, beside all ``trained``."""
     fingerprint = read_record(Fingerprint, fingerprint_file) if fingerprint_file.exists() else None
     by_name = {case.case: case for case in cases}
     worst = worst_first(evaluation.cases)[:_WORST]
@@ -44,8 +41,7 @@ def write_choice_report(
         histories={name: {fold.number: read_history(fold.place) for fold in folds} for name, folds in trained.items()},
         worst=[_worst(one, by_name[one.case], best, scorer, fingerprint) for one in worst],
     )
-    write_text(target / "report.html", choice_page(choice, best.versions.get("autolv", "")))
-    _log.info("report: %s", target / "report.html")
+    return choice_page(choice, best.versions.get("autolv", ""))
 
 
 def read_history(fold: Path) -> list[dict[str, float]]:

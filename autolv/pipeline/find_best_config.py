@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from autolv.core.errors import ModelError
 from autolv.core.workspace import Workspace
 from autolv.inference.model_folder import describe_member, write_model
-from autolv.pipeline.choice_report import write_choice_report
+from autolv.pipeline.choice_report import choice_report
 from autolv.pipeline.context import load_plan, load_splits, open_dataset, pick_configuration, thread_count
 from autolv.pipeline.learn_quality import learn_quality
 from autolv.pipeline.model import LICENCE_NOTE, TrainedFold, common_precision, train_command, trained_folds
@@ -107,7 +108,14 @@ def find_best_config(
     )
     best = best.model_copy(update={"levels": named_qualities(best)})
     target = workspace.model(dataset, run)
-    write_model(target, best, [fold.weights for fold in members])
+
+    def page() -> str:
+        return choice_report(best, evaluation, scorer, trained, cases, workspace.fingerprint_file(dataset))
+
+    with ThreadPoolExecutor(1) as beside:  # hashing and writing weights leaves the interpreter free for the page
+        writing = beside.submit(write_model, target, best, [fold.weights for fold in members])
+        shown = page() if report and measure_passes is None else ""
+        writing.result()
     if measure_passes is not None:
         measured = _measured_levels(
             target, best, folder, record, scorer, cases, measure_passes, device=device, seed=seed
@@ -121,7 +129,8 @@ def find_best_config(
         _log.info("post-processing %s %s: %s (%+.5f)%s", trial.step.name, trial.step.structure,
                   "kept" if trial.kept else "left out", trial.gain, f", {trial.reason}" if not trial.kept else "")  # fmt: skip
     if report:
-        write_choice_report(target, best, evaluation, scorer, trained, cases, workspace.fingerprint_file(dataset))
+        write_text(target / "report.html", shown or page())
+        _log.info("report: %s", target / "report.html")
     _log.info("model folder: %s", target)
     return best
 
