@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+CENTRAL_MM = 160.0  # of 120 to 200 mm about ACDC's hearts and field centres: docs/decisions/0021
 _PERCENTILES = (0.5, 99.5)  # Isensee 2021, supplement: the clipping range of intensity-quantitative images
+
+Real = TypeVar("Real", bound=np.floating)
 
 
 class Normalised(NamedTuple):
@@ -24,17 +27,24 @@ def zscore(array: NDArray[np.floating]) -> Normalised:
     return _standardise(array, None)
 
 
-def central_zscore(array: NDArray[np.floating], pixel_mm: tuple[float, float], side_mm: float) -> Normalised:
+def central_zscore(
+    array: NDArray[np.floating], pixel_mm: tuple[float, float], side_mm: float = CENTRAL_MM
+) -> Normalised:
     """Return ``array`` (z, y, x) less the mean, over the standard deviation, of the square of ``side_mm`` about its centre.
 
-    Where the field is narrower than that, all of it counts. What lies further out (air, arms, a wider field) changes nothing.
+    What lies further out (air, arms, a wider field) changes nothing.
     """
+    return _standardise(array, None, central(array, pixel_mm, side_mm))
+
+
+def central(array: NDArray[Real], pixel_mm: tuple[float, float], side_mm: float = CENTRAL_MM) -> NDArray[Real]:
+    """Return of ``array`` (z, y, x) the square of ``side_mm`` about its centre, as far as the field reaches."""
     middle = array
     for axis, mm in zip((1, 2), pixel_mm, strict=True):
         size = array.shape[axis]
         width = min(size, max(1, round(side_mm / mm)))
         middle = np.take(middle, np.arange(width) + (size - width) // 2, axis=axis)
-    return _standardise(array, None, middle)
+    return middle
 
 
 def percentile_zscore(array: NDArray[np.floating]) -> Normalised:

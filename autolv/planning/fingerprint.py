@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autolv.core.errors import DataError
 from autolv.core.geometry import Geometry, Volume
 from autolv.ops.crop import box_shape, nonzero_box
+from autolv.ops.normalise import central
 from autolv.ops.percentile import percentiles_of
 from autolv.planning.twins import merge_overlapping
 from autolv.schema.dataset import Case, Dataset
@@ -55,6 +56,7 @@ def fingerprint_case(
         foreground_intensity=_intensity(array[heart]),
         heart_extent_mm=extent,
         heart_centre=centre,
+        central_intensity=_intensity(central(array, image.spacing_mm[1:])),
         heart_slices=int(heart.any(axis=(1, 2)).sum()),
         volume_ml={name: int(counts[i]) * image.geometry.voxel_ml for i, name in known.items()},
         slices={name: int((labels == i).any(axis=(1, 2)).sum()) for i, name in known.items()},

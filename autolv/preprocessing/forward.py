@@ -15,7 +15,6 @@ from autolv.ops.resample import nearest_index, resample, resample_labels
 from autolv.schema.plan import Preprocessing
 from autolv.schema.preprocessed import Grid
 
-_CENTRAL_MM = 160.0  # of 120 to 200 mm about ACDC's hearts and field centres: decision 21
 _THICK = 3.0  # times the finer in-plane spacing: slices further apart are not blended (Isensee 2021)
 
 
@@ -53,7 +52,7 @@ def preprocess_image(volume: Volume, block: Preprocessing) -> tuple[NDArray[np.f
 
 def _normalised(array: NDArray[np.float32], block: Preprocessing, pixel_mm: tuple[float, float]) -> Normalised:
     if block.normalisation == "central_zscore":
-        return central_zscore(array, pixel_mm, _CENTRAL_MM)
+        return central_zscore(array, pixel_mm)
     return (zscore if block.normalisation == "zscore" else percentile_zscore)(array)
 
 

@@ -28,7 +28,8 @@ class CaseFingerprint(Record):
     ``heart_centre`` is the box's centre as a fraction of the field of view (0 to 1 along z, y, x); ``slices`` counts the
     slices in which a structure occurs; it and ``volume_ml`` leave out what was not annotated in the case. ``image_hash``
     is that of the voxels on their grid, so that one image that stands under two names is found. ``orientation`` tells how
-    the file's axes were taken: e.g. ``"kji"``, reversed storage order.
+    the file's axes were taken: e.g. ``"kji"``, reversed storage order. ``central_intensity`` is of the central 160 mm
+    in-plane, by which networks see an image normalised; ``None`` in records of before.
     """
 
     case: str
@@ -45,19 +46,23 @@ class CaseFingerprint(Record):
     heart_extent_mm: NanTriple
     heart_centre: NanTriple
     heart_slices: int
+    central_intensity: Intensity | None = None
     volume_ml: dict[str, float]
     slices: dict[str, int]
 
     @property
     def brightness(self) -> float:
-        """(Mean within the labels - mean of the image) / SD of the image; NaN where there is none."""
-        image = self.intensity
-        return (self.foreground_intensity.mean - image.mean) / image.sd if image.sd > 0 else math.nan
+        """(Mean within the labels - mean) / SD of the field's centre; NaN where there is none."""
+        centre = self.central_intensity
+        if centre is None or not centre.sd > 0:
+            return math.nan
+        return (self.foreground_intensity.mean - centre.mean) / centre.sd
 
     @property
     def contrast(self) -> float:
-        """SD within the labels / SD of the image; NaN where there is none."""
-        return self.foreground_intensity.sd / self.intensity.sd if self.intensity.sd > 0 else math.nan
+        """SD within the labels / SD of the field's centre; NaN where there is none."""
+        centre = self.central_intensity
+        return math.nan if centre is None or not centre.sd > 0 else self.foreground_intensity.sd / centre.sd
 
 
 class Spread(Record):

@@ -16,9 +16,9 @@ FEWEST_CASES = 10  # from which on a smallest and a largest value say something 
 class Limits:
     """The smallest and largest value among ``cases`` training cases; NaN where none is known.
 
-    ``spacing_mm`` is (z, y, x). Intensities of magnetic resonance have no unit, so the heart's are compared with its image's,
-    as the network sees them: ``brightness`` is (mean within the labels - mean of the image) / SD of the image, ``contrast``
-    is SD within the labels / SD of the image.
+    ``spacing_mm`` is (z, y, x). Intensities of magnetic resonance have no unit, so the heart's are compared with those of the
+    field's central 160 mm, as the network sees them (a wider field with more air looks the same): ``brightness`` is (mean
+    within the labels - mean of the centre) / SD of the centre, ``contrast`` is SD within the labels / SD of the centre.
     """
 
     cases: int

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from autolv.core.labels import LV_CAVITY
+from autolv.ops.normalise import central
 from autolv.readout.quality._check import Check, Example, Found, add
 from autolv.readout.quality._example import CAVITY, RV, SPACING_MM, WALL, healthy
 from autolv.readout.quality._heart import Heart
@@ -56,10 +57,11 @@ def _relative(heart: Heart) -> tuple[list[float], list[float]] | str:
             continue
         whole = np.asarray(image, dtype=np.float32)
         inside = whole[:, frame.box[0], frame.box[1]][frame.labels[:, 2:-2, 2:-2] != 0]
-        sd = float(whole.std())
+        centre = central(whole, heart.geometry.spacing_mm[1:])
+        sd = float(centre.std())
         if not (math.isfinite(sd) and sd > 0):
             return "the image is constant or has values that are not finite"
-        bright.append((float(inside.mean()) - float(whole.mean())) / sd)
+        bright.append((float(inside.mean()) - float(centre.mean())) / sd)
         contrast.append(float(inside.std()) / sd)
     return (bright, contrast) if bright else "no image was given"
 
@@ -72,7 +74,7 @@ def _find_intensity(which: int, words: str) -> Callable[[Check, Heart], Found]:
         if why := _reason(heart.limits):
             return why
         if not high > low:  # NaN too
-            return "the model's fingerprint has no intensities"
+            return "the model's fingerprint has no intensities of the field's centre"
         relative = _relative(heart)
         if isinstance(relative, str):
             return relative
@@ -80,9 +82,7 @@ def _find_intensity(which: int, words: str) -> Callable[[Check, Heart], Found]:
         beyond = 100 * max(value - high, low - value, 0.0) / (high - low)
         if not check.beyond(beyond):
             return []
-        message = (
-            f"{words} is {value:.2f} SD of the image, in the training images {low:.2f} to {high:.2f} (another scanner?)"
-        )
+        message = f"{words} is {value:.2f} SD of the centre, in the training images {low:.2f} to {high:.2f} (another scanner?)"
         return [check.finding(message, value=beyond)]
 
     return find
@@ -116,12 +116,12 @@ add(Check(
 add(Check(
     name="heart_brightness", level="review", threshold=25.0, unit="%", structure=LV_CAVITY,
     source="a choice of this project: a quarter of the training cases' range beyond it",
-    meaning="The heart is brighter or darker against the rest of the image than in any training image.",
-    find=_find_intensity(0, "The heart's mean less the image's"), example=lambda: _painted((0.5, 0.4, 0.3, 0.4)),
+    meaning="The heart is brighter or darker against what surrounds it than in any training image.",
+    find=_find_intensity(0, "The heart's mean less that of the field's centre"), example=lambda: _painted((0.5, 0.4, 0.3, 0.4)),
 ))  # fmt: skip
 add(Check(
     name="heart_contrast", level="review", threshold=25.0, unit="%", structure=LV_CAVITY,
     source="a choice of this project: a quarter of the training cases' range beyond it",
-    meaning="Blood and muscle differ more or less from each other, against the whole image, than in any training image.",
+    meaning="Blood and muscle differ more or less from each other, against what surrounds them, than in any training image.",
     find=_find_intensity(1, "The spread within the heart"), example=lambda: _painted((0.5, 2.0, 0.3, 2.0)),
 ))  # fmt: skip

@@ -109,7 +109,7 @@ def fingerprint(patient: str, mean: float, slices_mm: float = 8.0) -> CaseFinger
         case=f"{patient}_ED", patient=patient, phase="ED", group=None, image_hash=patient, shape=(8, 80, 80),
         spacing_mm=(slices_mm, 1.5, 1.5), orientation="kji", nonzero_box_shape=(8, 80, 80), intensity=image,
         foreground_intensity=inside, heart_extent_mm=(80.0, 90.0, 90.0), heart_centre=(0.5, 0.5, 0.5), heart_slices=8,
-        volume_ml={}, slices={},
+        central_intensity=image, volume_ml={}, slices={},
     )  # fmt: skip
 
 

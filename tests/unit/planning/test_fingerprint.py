@@ -93,6 +93,19 @@ def test_voxels_that_are_not_numbers_are_left_out_of_the_intensity() -> None:
     assert fingerprint_of(image, labels).intensity.mean == 5.0
 
 
+def test_brightness_is_against_the_fields_centre() -> None:
+    """200 pixels of 2 mm: the central 160 mm are pixels 60 to 139, half 0 and half 2 (mean 1, SD 1); the rest is 1000."""
+    image = np.full((2, 200, 200), 1000.0, dtype=np.float32)
+    image[:, 60:140, 60:140] = np.repeat([0.0, 2.0], 40).astype(np.float32)
+    labels = np.zeros(image.shape, dtype=np.uint8)
+    labels[:, 90:110, 110:120] = 1  # in the half of twos
+    result = fingerprint_case(CASE, image_of(image, (10.0, 2.0, 2.0)), labels, STRUCTURES)
+    assert result.central_intensity is not None
+    assert (result.central_intensity.mean, result.central_intensity.sd) == (1.0, 1.0)
+    assert (result.brightness, result.contrast) == (1.0, 0.0)
+    assert math.isnan(result.model_copy(update={"central_intensity": None}).brightness)
+
+
 def test_the_hash_is_that_of_voxels_and_shape_alone() -> None:
     image, labels = hand_worked()
     first = fingerprint_of(image, labels).image_hash

@@ -199,6 +199,29 @@ def test_an_image_in_other_units_is_the_same_to_the_checks() -> None:
     assert values[0] == pytest.approx(values[1], rel=1e-4)
 
 
+def test_a_field_made_wider_with_air_is_the_same_to_the_checks() -> None:
+    """96 pixels of 2 mm: the central 160 mm lie within the field, whatever is added around it."""
+    example = QUALITY_CHECKS.get("heart_contrast").example()
+    assert example.images is not None
+    wider = [{number: np.pad(array, ((0, 0), (30, 30), (30, 30))) for number, array in arrays.items()}
+             for arrays in (example.frames, example.images)]  # fmt: skip
+    found = [
+        judge(frames, STRUCTURES, Geometry.from_spacing((8.0, 2.0, 2.0), size), limits=example.limits, images=images)
+        for frames, images, size in ((example.frames, example.images, (10, 96, 96)), (*wider, (10, 156, 156)))
+    ]
+    values = [[f.value for f in verdict.findings if f.check == "heart_contrast"] for verdict in found]
+    assert len(values[0]) == 1 and values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def test_a_fingerprint_of_before_tells_no_range_of_intensities() -> None:
+    old = fingerprint(cases=12)
+    cases = tuple(case.model_copy(update={"central_intensity": None}) for case in old.cases)
+    limits = Limits.of(old.model_copy(update={"cases": cases}))
+    image = np.random.default_rng(1).normal(size=(10, 96, 96)).astype(np.float32)
+    why = reasons(judge({1: healthy()}, STRUCTURES, GEOMETRY, limits=limits, images={1: image}))
+    assert why["heart_brightness"] == "the model's fingerprint has no intensities of the field's centre"
+
+
 def fingerprint(cases: int) -> Fingerprint:
     nan = float("nan")
     spread = Spread(minimum=1.2, p10=1.3, median=1.5, p90=1.7, maximum=1.8)
@@ -214,7 +237,7 @@ def fingerprint(cases: int) -> Fingerprint:
                 case=f"{i}", patient=f"{i}", phase=None, group=None, image_hash=f"{i}", shape=(10, 96, 96),
                 spacing_mm=(8.0, 1.5, 1.5), orientation="kji", nonzero_box_shape=(10, 96, 96), intensity=image,
                 foreground_intensity=heart, heart_extent_mm=(nan,) * 3, heart_centre=(nan,) * 3, heart_slices=8,
-                volume_ml={}, slices={},
+                central_intensity=image, volume_ml={}, slices={},
             )
             for i, heart in enumerate(hearts)
         ),
