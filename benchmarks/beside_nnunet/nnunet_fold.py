@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import statistics
@@ -31,7 +32,8 @@ def trained(task: dict[str, Any]) -> dict[str, Any]:
     labels = json.loads((base / "dataset.json").read_text(encoding="utf-8"))
 
     def new() -> nnUNetTrainer:
-        trainer = nnUNetTrainer(plans, task["configuration"], 0, labels, device=torch.device("cpu"))
+        own = copy.deepcopy(plans) | {"continue_training": False}
+        trainer = nnUNetTrainer(own, task["configuration"], 0, labels, device=torch.device("cpu"))
         trainer.num_epochs, trainer.num_val_iterations_per_epoch = _EPOCHS, _VALIDATION_STEPS
         return trainer
 
