@@ -60,10 +60,13 @@ OTHER_COLUMNS: Mapping[str, tuple[str, str]] = {
     "case": ("", "Name of the case, after which its files are called."),
     "patient": ("", "The patient."),
     "group": ("", "The patient's group by cases.csv; empty where it is not known."),
+    "sex": ("", "F or M; empty where it is not known."),
+    "age_years": ("years", "Empty where it is not known."),
     "verdict": ("", "pass, review or fail; empty where quality was not judged."),
     "ed_frame": ("", "Frame taken for end-diastole, counted from 1; empty where it is not known."),
     "es_frame": ("", "Frame taken for end-systole, counted from 1; empty where it is not known."),
     "flags": ("", "Checks of the read-out that ask for a look, separated by spaces."),
+    "outside_normal": ("", "Quantities outside of a normal range that holds for the patient, separated by spaces."),
     "blank": ("", "Quantities without a value, each with the reason, separated by semicolons."),
 }
 # columns of readout.csv with the ends of intervals -> the quantity, and which end

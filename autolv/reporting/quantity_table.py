@@ -9,7 +9,7 @@ from autolv.readout.dictionary import DICTIONARY
 from autolv.readout.function import INDEXED
 from autolv.reporting._html import escaped
 from autolv.reporting._text import label_of, number
-from autolv.schema.readout import Quantity, Readout
+from autolv.schema.readout import NormalRange, Quantity, Readout
 
 UNDEFINED = "–"
 _UNITS = {"m2": "m²", "ml/m2": "ml/m²", "g/m2": "g/m²", "l/min/m2": "l/min/m²"}
@@ -127,11 +127,12 @@ def _row(readout: Readout, name: str, conventions: dict[str, str]) -> TableRow:
         notes.append(f"not indexed: {index.reason}")
     mark = _mark(conventions, quantity.convention) if quantity.value is not None and quantity.convention else ""
     flags = [flag.check.replace("_", " ") for flag in readout.flags if name in _FLAGGED.get(flag.check, ())]
+    outside = readout.outside_normal()
     for one in (name, index_name):
         if one in readout.normal:
-            words, outside = _normal(readout, one)
-            notes.append(f"{words} ({_mark(conventions, readout.normal[one].source)})")
-            flags += [outside] if outside else []
+            notes.append(f"{_range_text(one, readout.normal[one])} ({_mark(conventions, readout.normal[one].source)})")
+            if one in outside:
+                flags.append(f"{_index_word(one)}{outside[one]} normal")
     return TableRow(
         name=name, label=DICTIONARY[name].label, mark=mark,
         value=_with_unit(name, quantity), indexed="" if index is None else _with_unit(index_name, index),
@@ -145,15 +146,13 @@ def _mark(conventions: dict[str, str], words: str) -> str:
     return conventions.setdefault(words, _letter(len(conventions)))
 
 
-def _normal(readout: Readout, name: str) -> tuple[str, str]:
-    """Return a quantity's normal range in words, and where its value lies if not in it."""
-    normal, value, digits = readout.normal[name], readout.quantities[name].value, DICTIONARY[name].digits
-    index = "index " if name not in INDEXED and any(name == one for one, _ in INDEXED.values()) else ""
-    unit = unit_text(DICTIONARY[name].unit)
-    words = f"normal {index}{number(normal.low, digits)} to {number(normal.high, digits)} {unit}"
-    if value is None or normal.low <= value <= normal.high:
-        return words, ""
-    return words, f"{index}{'below' if value < normal.low else 'above'} normal"
+def _range_text(name: str, normal: NormalRange) -> str:
+    digits, unit = DICTIONARY[name].digits, unit_text(DICTIONARY[name].unit)
+    return f"normal {_index_word(name)}{number(normal.low, digits)} to {number(normal.high, digits)} {unit}"
+
+
+def _index_word(name: str) -> str:
+    return "index " if any(name == index for index, _ in INDEXED.values()) else ""
 
 
 def _html_row(row: TableRow) -> str:

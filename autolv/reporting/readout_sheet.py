@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from autolv.readout.dictionary import BOUNDS, DICTIONARY, OTHER_COLUMNS
 from autolv.schema.readout import Readout
 
+_LAST = ("flags", "outside_normal", "blank")
+
 
 def readout_csv(readouts: Sequence[Readout]) -> str:
     """Return CSV text: one row per patient; a quantity without value is empty, and its reason stands in ``blank``."""
@@ -18,12 +20,13 @@ def readout_csv(readouts: Sequence[Readout]) -> str:
         blanks = [f"{name}: {one.quantities[name].reason}" for name in names
                   if name in one.quantities and one.quantities[name].value is None]  # fmt: skip
         first = [
-            one.case, one.patient, one.group or "", "" if one.verdict is None else one.verdict.level,
+            one.case, one.patient, one.group or "", one.sex or "", "" if one.age_years is None else f"{one.age_years:.10g}",
+            "" if one.verdict is None else one.verdict.level,
             *("" if frame is None else str(frame) for frame in (one.ed_frame, one.es_frame)),
         ]  # fmt: skip
         rows.append([
             *first, *(_cell(one, name) for name in names), *_bounds(one),
-            " ".join(flag.check for flag in one.flags), "; ".join(blanks),
+            " ".join(flag.check for flag in one.flags), " ".join(one.outside_normal()), "; ".join(blanks),
         ])  # fmt: skip
     return _csv(_columns(names), rows)
 
@@ -50,8 +53,8 @@ def _names(readouts: Sequence[Readout]) -> list[str]:
 
 
 def _columns(names: Sequence[str]) -> tuple[str, ...]:
-    other = [name for name in OTHER_COLUMNS if name not in ("flags", "blank")]
-    return (*other, *names, *BOUNDS, "flags", "blank")
+    other = [name for name in OTHER_COLUMNS if name not in _LAST]
+    return (*other, *names, *BOUNDS, *_LAST)
 
 
 def _bounds(readout: Readout) -> list[str]:

@@ -176,6 +176,15 @@ class Readout(Record):
     expected_dice: dict[str, dict[str, float]] = {}
     interval_level: float | None = None
 
+    def outside_normal(self) -> dict[str, str]:
+        """Return the quantities that lie outside of their normal range: name -> ``"below"`` or ``"above"``."""
+        found = {}
+        for name, normal in self.normal.items():
+            value = self.quantities[name].value
+            if value is not None and not normal.low <= value <= normal.high:
+                found[name] = "below" if value < normal.low else "above"
+        return found
+
     def slice_number(self, index: int) -> int:
         """Return the number in its file, from 1, of the slice at place ``index`` (0-based) of the array."""
         return slice_number(index, self.slice_count, backwards=self.slices_reversed)

@@ -89,6 +89,7 @@ def test_a_read_out_carries_those_of_values_that_it_has() -> None:
         and both.normal_reason == ""
         and (both.sex, both.age_years) == ("F", 50.0)
     )
+    assert both.outside_normal() == {"lv_ef_percent": "above"}  # 100 %
     alone = found(woman, {1: labels})  # no ejection fraction
     assert alone.normal == {} and alone.normal_reason
     assert "sex and age" in found(Facts(case="a", patient="p"), {1: labels, 2: labels}).normal_reason
