@@ -222,7 +222,7 @@ def _warn_of_sex(table: str, text: str) -> None:
 
 
 def _frame(raw: Mapping[str, str], where: str) -> int | None:
-    number = _number(raw, "frame", where)
+    number = number_in(raw, "frame", where)
     if number is None:
         return None
     if number < 1 or number != int(number):
@@ -235,10 +235,10 @@ def _frame(raw: Mapping[str, str], where: str) -> int | None:
 
 def _quantity(raw: Mapping[str, str], column: str, alias: str, where: str) -> float | None:
     """Return the number in ``column``, or, where that is empty, in ``alias``, whose name does not say the unit."""
-    value = _number(raw, column, where)
+    value = number_in(raw, column, where)
     if value is not None:
         return value
-    value = _number(raw, alias, where)
+    value = number_in(raw, alias, where)
     low, high, unit = _PLAUSIBLE[alias]
     if value is not None and not low <= value <= high:
         raise DataError(
@@ -248,7 +248,8 @@ def _quantity(raw: Mapping[str, str], column: str, alias: str, where: str) -> fl
     return value
 
 
-def _number(raw: Mapping[str, str], column: str, where: str) -> float | None:
+def number_in(raw: Mapping[str, str], column: str, where: str) -> float | None:
+    """Return the number in a column, ``None`` where it is empty; raises ``DataError`` for other texts."""
     text = raw.get(column, "")
     if not text:
         return None

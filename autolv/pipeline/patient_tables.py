@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from autolv.core.errors import DataError
-from autolv.datasets._cases_table import CaseRow, read_csv, row_of
+from autolv.datasets._cases_table import CaseRow, number_in, read_csv, row_of
 from autolv.readout.dictionary import DICTIONARY
-from autolv.readout.normal import Population
+from autolv.readout.normal import ANY_AGE, Population
 from autolv.schema.dataset import Case, Sex
 from autolv.schema.readout import BasalRule, BsaFormula, PapillaryRule
 
@@ -73,29 +72,18 @@ def _population(row: Mapping[str, str], where: str) -> Population:
             f"{where}: quantity {quantity!r} is not one that is read out.",
             remedy=f"Name a column of readout.csv, such as {', '.join(list(DICTIONARY)[:4])}.",
         )
-    low, high = (_number(row, name, where) for name in ("low", "high"))
+    low, high, first, last = (number_in(row, name, where) for name in ("low", "high", "age_from", "age_to"))
+    if low is None or high is None:
+        raise DataError(f"{where}: low and high must both be given.", remedy="Fill both columns.")
     if not low < high:
         raise DataError(f"{where}: low {low:g} is not below high {high:g}.", remedy="Correct one of them.")
     if not row.get("source"):
         raise DataError(f"{where}: no source is given.", remedy="Say where the range is from; the report shows it.")
     return Population(
         quantity=quantity, low=low, high=high, source=row["source"],
-        ages=(_number(row, "age_from", where, 0.0), _number(row, "age_to", where, 150.0)),
+        ages=(first or ANY_AGE[0], ANY_AGE[1] if last is None else last),
         **{name: _one_of(row, name, where) for name in _RULES},
     )  # fmt: skip
-
-
-def _number(row: Mapping[str, str], column: str, where: str, default: float | None = None) -> float:
-    text = row.get(column, "")
-    if not text and default is not None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DataError(f"{where}: {column} {text!r} is not a number.", remedy="Correct it.")
-    return value
 
 
 def _one_of(row: Mapping[str, str], column: str, where: str) -> Any:

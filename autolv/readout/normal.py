@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from autolv.schema.dataset import Sex
 from autolv.schema.readout import BasalRule, BsaFormula, Method, NormalRange, PapillaryRule
 
+ANY_AGE = (0.0, 150.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
@@ -21,7 +23,7 @@ class Population:
     high: float
     source: str
     sex: Sex | None = None
-    ages: tuple[float, float] = (0.0, 150.0)
+    ages: tuple[float, float] = ANY_AGE
     papillary_rule: PapillaryRule | None = None
     basal_rule: BasalRule | None = None
     bsa_formula: BsaFormula | None = None
@@ -30,7 +32,7 @@ class Population:
         """Return whether a person belongs to the group; one whose sex or age is asked for and not known does not."""
         if self.sex is not None and sex != self.sex:
             return False
-        if self.ages == (0.0, 150.0):
+        if self.ages == ANY_AGE:
             return True
         return age_years is not None and self.ages[0] <= int(age_years) <= self.ages[1]
 
@@ -88,7 +90,7 @@ def _reason(asked: Iterable[Population], sex: Sex | None, age_years: float | Non
         words
         for words, missing in (
             ("sex", sex is None and all(one.sex is not None for one in measured)),
-            ("age", age_years is None and all(one.ages != (0.0, 150.0) for one in measured)),
+            ("age", age_years is None and all(one.ages != ANY_AGE for one in measured)),
         )
         if missing
     ]
