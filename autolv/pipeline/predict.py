@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autolv.core.errors import DataError, ModelError, PartialFailure, SchemaError
 from autolv.core.workspace import Workspace
+from autolv.datasets._names import patient_of
 from autolv.inference.predictor import Predictor
 from autolv.parallel import Progress
 from autolv.pipeline.finished import BY, Making, standing, sweep
@@ -75,6 +76,8 @@ def predict(
     source, target = Path(input), Path(output)
     everything = find_inputs(source, target)
     check_output(source, target, everything)
+    if wanted is not None:
+        wanted.check_phases(source, len({patient_of(item.stem) for item in everything}))
     inputs = shard_of(everything, shard)
     summary = target / ("summary.json" if shard is None else f"summary_{shard[0]}_of_{shard[1]}.json")
     earlier = _earlier(summary, overwrite=overwrite)

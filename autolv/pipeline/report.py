@@ -81,11 +81,7 @@ def report(
         patients=options.facts(),
     )
     check_report_folder(target, labels_at, source.subjects, overwrite=overwrite)
-    if len(source.subjects) > 1 and (options.ed_frame, options.es_frame) != (None, None):
-        raise DataError(
-            f"frames of end-diastole and end-systole were given, but {labels_at} holds {len(source.subjects)} patients.",
-            remedy="Report one patient at a time, or name the phases in cases.csv.",
-        )
+    options.check_phases(labels_at, len(source.subjects))
     choices = _Choices(options=options, planes=options.planes(), normal=options.normal(), target=target)
 
     def one(subject: Subject) -> CohortRow | AutolvError:

@@ -68,6 +68,14 @@ class ReportOptions:
             bsa_formula=self.bsa_formula, planes=planes, normal=normal,
         )  # fmt: skip
 
+    def check_phases(self, place: Path, patients: int) -> None:
+        """Raise ``DataError`` where frames of end-diastole or end-systole are named and ``place`` holds several patients."""
+        if patients > 1 and (self.ed_frame, self.es_frame) != (None, None):
+            raise DataError(
+                f"frames of end-diastole and end-systole were given, but {place} holds {patients} patients.",
+                remedy="Report one patient at a time, or name the phases in cases.csv.",
+            )
+
     def check_places(self) -> None:
         """Raise ``DataError`` where a file that is named cannot be used: before long work whose end it is, not after."""
         self.planes(), self.facts(), self.normal()

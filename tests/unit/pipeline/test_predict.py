@@ -146,13 +146,15 @@ def test_a_report_of_what_was_predicted_follows_its_options(model: Threshold, tm
     [
         (lambda tmp: ReportOptions(reference=tmp / "nowhere"), "nowhere does not exist"),
         (lambda tmp: ReportOptions(basal_rule="valve_plane", valve_planes=tmp / "planes.csv"), r"planes\.csv, line 2"),
+        (lambda tmp: ReportOptions(ed_frame=1), "holds 2 patients"),
     ],
-    ids=["reference", "valve planes"],
+    ids=["reference", "valve planes", "frames of two patients"],
 )
 def test_a_report_that_could_not_be_written_is_refused_before_anything_is_predicted(
     model: Threshold, tmp_path: Path, options: Callable[[Path], ReportOptions], words: str
 ) -> None:
     image(tmp_path / "in", "a_ED_0000.nii")
+    image(tmp_path / "in", "b_ED_0000.nii")
     (tmp_path / "planes.csv").write_text("case,frame,x1_mm\na,1,2\n")
     with pytest.raises(DataError, match=words):
         run(tmp_path, report=options(tmp_path))
