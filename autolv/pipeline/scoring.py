@@ -114,7 +114,7 @@ class Scorer:
 
         It is NaN where a structure was not annotated.
         """
-        keys = tuple(step.content_hash() for step in steps)
+        keys = tuple(step.key() for step in steps)
 
         def one(case: Case) -> list[float]:
             counts = self._after(parts, case, steps, keys).counts
@@ -154,7 +154,7 @@ class Scorer:
 
     def labels(self, parts: Parts, case: Case, steps: tuple[Step, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return an ensemble's labels of ``case`` after ``steps`` and the reference, (z, y, x) on the case's own grid."""
-        keys = tuple(step.content_hash() for step in steps)
+        keys = tuple(step.key() for step in steps)
         known, found = self._of(case), self._after(parts, case, steps, keys).labels
         return paste(found, known.box, known.shape), paste(known.reference, known.box, known.shape)
 

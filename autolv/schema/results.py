@@ -195,6 +195,10 @@ class Step(Record):
     structure: str = ""
     parameters: dict[str, Any] = {}
 
+    def key(self) -> str:
+        """Return a text that is the same for equal steps alone; cheaper than their hash."""
+        return f"{self.name} {self.structure} {sorted(self.parameters.items())}"
+
 
 class Member(Record):
     """One network of the chosen model: its weights' file within the model folder, and their SHA-256."""

@@ -144,7 +144,7 @@ def remember(dice_after: DiceAfter) -> DiceAfter:
     known: dict[tuple[str, ...], NDArray[np.float64]] = {}
 
     def remembered(steps: Steps) -> NDArray[np.float64]:
-        key = tuple(step.content_hash() for step in steps)
+        key = tuple(step.key() for step in steps)
         if key not in known:
             known[key] = np.asarray(dice_after(steps), dtype=np.float64)
         return known[key]
