@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autolv.augmentation import _intensity as intensity
 from autolv.augmentation import _scanner as scanner
+from autolv.augmentation._heart import squeeze
 from autolv.augmentation._parameters import Parameters
 from autolv.augmentation._spatial import move
 from autolv.runtime.device import sent
@@ -44,6 +45,8 @@ def apply(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[i
     stacks, stack_labels = images.reshape(n, images.shape[1] * depth, *in_plane), labels.reshape(n, depth, *in_plane)
     if stacks.shape[1] > 1 and (parameters.slice_shift_px != 0).any():
         stacks, stack_labels = _shifted(stacks, stack_labels, parameters)
+    if (parameters.squeeze != 0).any():
+        stacks, stack_labels = _squeezed(stacks, stack_labels, parameters)
     moved, moved_labels = move(stacks, stack_labels, parameters, (patch[-2], patch[-1]))
     for active, values, transform in _steps(parameters):
         if active.any():
@@ -62,6 +65,15 @@ def _shifted(images: Tensor, labels: Tensor, parameters: Parameters) -> tuple[Te
         *(_tensor(values[active]) for values in (parameters.slice_shift_px, parameters.scanner_seed)),
     )
     return images.index_copy(0, chosen, shifted[0]), labels.index_copy(0, chosen, shifted[1])
+
+
+def _squeezed(images: Tensor, labels: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
+    active = parameters.squeeze != 0
+    chosen = sent(torch.from_numpy(np.flatnonzero(active)), images.device)
+    changed = squeeze(
+        images.index_select(0, chosen), labels.index_select(0, chosen), _tensor(parameters.squeeze[active])
+    )
+    return images.index_copy(0, chosen, changed[0]), labels.index_copy(0, chosen, changed[1])
 
 
 def _steps(

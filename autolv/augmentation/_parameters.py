@@ -46,6 +46,7 @@ class Parameters:
     ghost_strength: NDArray[np.float64]
     ghost_copies: NDArray[np.float64]
     rician_sd: NDArray[np.float64]
+    squeeze: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.angle_rad)
@@ -84,6 +85,7 @@ class Parameters:
             ghost_strength=zeros,
             ghost_copies=zeros,
             rician_sd=zeros,
+            squeeze=zeros,
         )
 
 
@@ -116,6 +118,7 @@ def draw(preset: str | Preset, n: int, rng: np.random.Generator, *, mirror: bool
         ghost_strength=chosen.ghost_strength.draw(n, rng, neutral=0.0),
         ghost_copies=_copies(chosen, n, rng),
         rician_sd=chosen.rician_sd.draw(n, rng, neutral=0.0),
+        squeeze=chosen.squeeze.draw(n, rng, neutral=0.0),
     )
     turned = rng.random(n) < chosen.orientation_probability
     quarters = np.where(turned, rng.integers(0, 4, size=n), 0)

@@ -72,6 +72,7 @@ class Preset:
         ghost_strength: share of the image in its displaced copies.
         ghost_copies: the least and the most copies over a field of view.
         rician_sd: standard deviation of the noise in either part of a complex signal, of which the magnitude is kept.
+        squeeze: how far the heart contracts (above 0) or dilates about its cavity, of each slice.
         gather_scale: the patch is gathered larger by 1 / ``gather_scale`` where rotation or scaling may occur. Bounds
             the cost: a stronger zoom-out than that shows zeros at the borders.
     """
@@ -94,6 +95,7 @@ class Preset:
     ghost_strength: Chance = NEVER
     ghost_copies: tuple[int, int] = (2, 4)
     rician_sd: Chance = NEVER
+    squeeze: Chance = NEVER
     gather_scale: float = 0.85
 
     def __post_init__(self) -> None:
@@ -113,6 +115,8 @@ class Preset:
                 raise ValueError(f"{name} is not negative")
         if not 2 <= self.ghost_copies[0] <= self.ghost_copies[1]:
             raise ValueError(f"ghost_copies are at least 2, the fewer first, got {self.ghost_copies}")
+        if not -1 < self.squeeze.low <= self.squeeze.high < 3:
+            raise ValueError("squeeze lies between -1 and 3, where nothing folds")
         if not math.isfinite(self.scale.high):
             raise ValueError("scale is finite")
 

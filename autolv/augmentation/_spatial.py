@@ -63,7 +63,7 @@ def move(images: Tensor, labels: Tensor, parameters: Parameters, patch: tuple[in
         # repeated border pixels would be stripes that no scan shows.
         sources = images.index_select(0, chosen)
         new_images.index_copy_(0, chosen, grid_sample(sources, grid, padding_mode="zeros", align_corners=False))
-        new_labels.index_copy_(0, chosen, _resample_labels(labels.index_select(0, chosen), grid))
+        new_labels.index_copy_(0, chosen, resample_labels(labels.index_select(0, chosen), grid))
     return new_images, new_labels
 
 
@@ -99,7 +99,7 @@ def _float(values: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))
 
 
-def _resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
+def resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
     """Give each position the label with the largest bilinear share (of equal ones the lowest)."""
     padded = pad(labels, (1, 1, 1, 1))  # beyond the input lies background
     if labels.device.type == "cpu":
