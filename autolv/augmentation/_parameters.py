@@ -118,7 +118,7 @@ def draw(preset: str | Preset, n: int, rng: np.random.Generator, *, mirror: bool
         ghost_strength=chosen.ghost_strength.draw(n, rng, neutral=0.0),
         ghost_copies=_copies(chosen, n, rng),
         rician_sd=chosen.rician_sd.draw(n, rng, neutral=0.0),
-        squeeze=chosen.squeeze.draw(n, rng, neutral=0.0),
+        squeeze=np.zeros(n),
     )
     turned = rng.random(n) < chosen.orientation_probability
     quarters = np.where(turned, rng.integers(0, 4, size=n), 0)
@@ -126,6 +126,7 @@ def draw(preset: str | Preset, n: int, rng: np.random.Generator, *, mirror: bool
         drawn,
         angle_rad=drawn.angle_rad + quarters * _QUARTER_TURN_RAD,
         ghost_copies=np.where(drawn.ghost_strength != 0, drawn.ghost_copies, 0.0),
+        squeeze=chosen.squeeze.draw(n, rng, neutral=0.0),  # last, so that all else is drawn as before there was it
     )
 
 

@@ -190,7 +190,7 @@ def test_other_presets_draw_what_they_drew_before_there_was_a_scanner() -> None:
     rng = np.random.default_rng(0)
     assert np.array_equal(drawn.flip_y, rng.random((4, 2))[:, 0] < 0.5)
     for name in (
-        "slice_shift_px", "brightness_shift", "tone_log_slopes", "bias_strength", "ghost_strength", "rician_sd"
+        "slice_shift_px", "brightness_shift", "tone_log_slopes", "bias_strength", "ghost_strength", "rician_sd", "squeeze"
     ):  # fmt: skip
         assert not getattr(drawn, name).any(), name
 
@@ -202,6 +202,7 @@ def test_other_presets_draw_what_they_drew_before_there_was_a_scanner() -> None:
         ("bias_strength", 0.2, 0.1, 0.4),
         ("ghost_strength", 0.05, 0.05, 0.3),
         ("rician_sd", 0.2, 0.05, 0.5),
+        ("squeeze", 0.2, -0.4, 1.5),
     ],
 )
 def test_the_robust_preset_draws_scanners_as_often_and_as_far_as_it_says(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch.nn.functional import grid_sample
 
 from autolv.augmentation import PRESETS, Chance, Parameters, apply, oversize
-from autolv.augmentation._spatial import _resample_by_boundary, _resample_everywhere, _resample_labels
+from autolv.augmentation._spatial import _resample_by_boundary, _resample_everywhere, resample_labels
 
 
 def _parameters(n: int, **values: ArrayLike) -> Parameters:
@@ -154,7 +154,7 @@ def test_labels_are_the_class_with_the_largest_bilinear_share() -> None:
     best = shares.topk(2, dim=1)
     clear = best.values[:, 0] - best.values[:, 1] > 1e-4
     assert clear.float().mean() > 0.99
-    resampled = _resample_labels(labels, grid)[:, 0]
+    resampled = resample_labels(labels, grid)[:, 0]
     assert torch.equal(resampled[clear], best.indices[:, 0][clear].to(torch.uint8))
     assert resampled.unique().tolist() == [0, 1, 2, 3, 4]
 
