@@ -35,7 +35,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "choices": ("mosteller", "dubois", "haycock"), "help": "formula of the body surface area (default: mosteller)",
     }),
     "cases": (("--cases",), {
-        "metavar": "TABLE", "help": "CSV, columns as in cases.csv: patient (or case), height_cm, weight_kg, sex, age_years, ...",
+        "metavar": "TABLE", "help": "CSV as cases.csv: patient (or case), height_cm, weight_kg, sex, age_years, rr_ms, ...",
     }),
     "normal_ranges": (("--normal-ranges",), {
         "metavar": "TABLE", "help": "CSV of your own normal ranges: quantity, low, high, source; sex, age_from, age_to, ...",
