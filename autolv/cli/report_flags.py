@@ -34,8 +34,8 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "bsa_formula": (("--bsa",), {
         "choices": ("mosteller", "dubois", "haycock"), "help": "formula of the body surface area (default: mosteller)",
     }),
-    "patients": (("--patients",), {
-        "metavar": "TABLE", "help": "CSV of the patients, as cases.csv: patient, height_cm, weight_kg, sex, age_years, ...",
+    "cases": (("--cases",), {
+        "metavar": "TABLE", "help": "CSV as cases.csv: patient (or case), height_cm, weight_kg, sex, age_years, rr_ms, ...",
     }),
     "normal_ranges": (("--normal-ranges",), {
         "metavar": "TABLE", "help": "CSV of your own normal ranges: quantity, low, high, source; sex, age_from, age_to, ...",
@@ -49,7 +49,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "pdf": (("--pdf",), {"action": "store_true", "help": "also write each page as PDF: two pages of A4"}),
     "png": (("--png",), {"action": "store_true", "help": "also write each page as one picture"}),
 }  # fmt: skip
-_PLACES = ("reference", "valve_planes", "patients", "normal_ranges")
+_PLACES = ("reference", "valve_planes", "cases", "normal_ranges")
 
 
 def add_report_flags(parser: argparse._ActionsContainer) -> None:

@@ -130,7 +130,7 @@ def _with_patients(files: Sequence[LabelFile], patients: Patients) -> list[Label
     strangers = not_met(patients, [file.case for file in files])
     if strangers:
         _log.warning(
-            "the table of patients names %d that no label map is of (%s).", len(strangers), ", ".join(strangers[:3])
+            "the table of cases names %d that no label map is of (%s).", len(strangers), ", ".join(strangers[:3])
         )
     return [replace(file, case=with_facts(file.case, patients)) for file in files]
 

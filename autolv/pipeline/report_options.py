@@ -25,7 +25,7 @@ class ReportOptions:
     it has them. ``basal_rule`` says where the LV ends at the base; ``valve_planes`` is the table that the rule ``valve_plane``
     goes by: CSV with case, frame, x1_mm ... z2_mm, two points of the mitral annulus. ``papillary_rule`` says where papillary
     muscles count; ``in_mass`` looks for them in the images. ``ed_frame`` and ``es_frame`` count from 1, and are of one patient
-    alone. ``patients`` is a table of what is known of them (CSV, columns as in ``cases.csv``) which goes before what the
+    alone. ``cases`` is a table of what is known of them (CSV, columns as in ``cases.csv``) which goes before what the
     dataset says; ``normal_ranges`` one of ranges of healthy people (``pipeline.patient_tables``). ``pdf`` writes each page on
     two pages of A4 too, ``png`` in one picture. Raises ``DataError`` where the rule ``valve_plane`` comes without a table, or
     a table without the rule.
@@ -37,7 +37,7 @@ class ReportOptions:
     papillary_rule: PapillaryRule = "in_cavity"
     density_g_per_ml: float = MYOCARDIAL_DENSITY_G_PER_ML
     bsa_formula: BsaFormula = "mosteller"
-    patients: Path | str | None = None
+    cases: Path | str | None = None
     normal_ranges: Path | str | None = None
     ed_frame: int | None = None
     es_frame: int | None = None
@@ -55,7 +55,7 @@ class ReportOptions:
 
     def facts(self) -> Patients:
         """Return what the table of patients says; nothing where there is none."""
-        return {} if self.patients is None else read_patients(Path(self.patients))
+        return {} if self.cases is None else read_patients(Path(self.cases))
 
     def normal(self) -> tuple[Population, ...]:
         """Return the laboratory's normal ranges; none where no table is named."""

@@ -103,13 +103,13 @@ def test_the_same_run_with_other_choices_is_refused(
 
 
 def test_an_augmentation_asked_for_is_what_the_fold_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    robust = [*_TRAIN, "-c", "2d_unet", "-f", "0", "--run", "robust", "--augment", "vendor-robust"]
-    assert train_main([*robust, "--root", str(root), "--quiet"]) == 0
+    upright = [*_TRAIN, "-c", "2d_unet", "-f", "0", "--run", "upright", "--augment", "upright"]
+    assert train_main([*upright, "--root", str(root), "--quiet"]) == 0
     workspace = Workspace.at(root)
-    record = read_record(RunRecord, workspace.fold("D", "robust", "2d_unet", 0) / "run.json")
-    assert record.configuration.training.augmentation == record.choices.augmentation == "vendor-robust"
+    record = read_record(RunRecord, workspace.fold("D", "upright", "2d_unet", 0) / "run.json")
+    assert record.configuration.training.augmentation == record.choices.augmentation == "upright"
     one = workspace.fold("D", "default", "2d_unet", 0) / "weights.safetensors"
-    assert _sha(one) != _sha(workspace.fold("D", "robust", "2d_unet", 0) / "weights.safetensors")
+    assert _sha(one) != _sha(workspace.fold("D", "upright", "2d_unet", 0) / "weights.safetensors")
     capsys.readouterr()
     assert train_main([*_TRAIN, "-f", "0", "--run", "other", "--augment", "vendor-robst", "--root", str(root)]) == 2
     assert "'vendor-robust'" in capsys.readouterr().err

@@ -11,12 +11,12 @@ import autolv
 from autolv.pipeline.report_options import ReportOptions
 
 EVERY_FLAG_OF_A_REPORT = (
-    "--basal-rule valve_plane --valve-planes T.csv --patients P.csv --normal-ranges N.csv --papillary-rule in_mass "
+    "--basal-rule valve_plane --valve-planes T.csv --cases C.csv --normal-ranges N.csv --papillary-rule in_mass "
     "--density 1.04 --bsa haycock --ed 2 --es 9 --reference REF --pdf --png"
 )
 EVERY_OPTION = ReportOptions(
     reference=Path("REF"), basal_rule="valve_plane", valve_planes=Path("T.csv"), papillary_rule="in_mass",
-    patients=Path("P.csv"), normal_ranges=Path("N.csv"), density_g_per_ml=1.04, bsa_formula="haycock",
+    cases=Path("C.csv"), normal_ranges=Path("N.csv"), density_g_per_ml=1.04, bsa_formula="haycock",
     ed_frame=2, es_frame=9, pdf=True, png=True,
 )  # fmt: skip
 

@@ -387,7 +387,7 @@ def test_tables_of_patients_and_of_normal_ranges(
     patients, ranges = tmp_path / "patients.csv", tmp_path / "ranges.csv"
     patients.write_text("patient,height_cm,weight_kg,sex,age_years\npatient001,180,80,F,50\nsomebody,170,70,M,40\n")
     ranges.write_text("quantity,low,high,source,bsa_formula\nlv_edv_index_ml_per_m2,900,1000,Ours,mosteller\n")
-    options = ReportOptions(patients=patients, normal_ranges=ranges)
+    options = ReportOptions(cases=patients, normal_ranges=ranges)
     with caplog.at_level(logging.WARNING):
         found = {one.patient: one for one in report(frames, tmp_path / "out", labels=CODES, options=options, workers=1)}
     known = found["patient001"]
@@ -395,8 +395,8 @@ def test_tables_of_patients_and_of_normal_ranges(
     assert set(known.normal) == {"lv_ef_percent", "lv_edv_index_ml_per_m2"} and known.sex == "F"
     assert "⚑ index below normal" in (tmp_path / "out" / f"{known.case}.html").read_text(encoding="utf-8")
     assert found["p2"].normal == {} and "sex and age are not known" in found["p2"].normal_reason
-    assert [r.getMessage() for r in caplog.records if "table of patients" in r.getMessage()] == [
-        "the table of patients names 1 that no label map is of (somebody)."
+    assert [r.getMessage() for r in caplog.records if "table of cases" in r.getMessage()] == [
+        "the table of cases names 1 that no label map is of (somebody)."
     ]
 
 
