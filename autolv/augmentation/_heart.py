@@ -11,16 +11,16 @@ from torch.nn.functional import grid_sample
 from autolv.augmentation._spatial import resample_labels
 from autolv.runtime.device import sent
 
-CAVITY = 1  # channel of the LV's cavity, which comes first wherever it is labelled
-_REACH = (1.4, 3.0)  # cavity radii, and pixels more: about the outer border of the wall, which stays
+CAVITY, WALL = 1, 2  # channels of the LV's cavity and muscle, which come first wherever they are labelled
+_BEYOND_CAVITY = (1.4, 3.0)  # cavity radii, and pixels more: about the outer border of a wall that is not labelled
 
 
 def squeeze(images: Tensor, labels: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
     """Contract (``strength`` above 0) or dilate (below 0) the cavity of each slice of image and labels alike.
 
-    What lies at the distance d from the cavity's centre comes from d (1 + strength (1 - d / reach)^2): the cavity changes,
-    the wall grows thicker or thinner, and beyond its reach nothing moves. Rises everywhere for strengths between -1 and
-    3, so that nothing folds. Slices without a cavity stay as they are.
+    What lies at the distance d from the cavity's centre comes from d (1 + strength (1 - d / reach)^2), the reach being the
+    radius of a disc as large as cavity and wall: the cavity changes, the wall grows thicker or thinner, and beyond it
+    nothing moves. Rises everywhere for strengths between -1 and 3, so that nothing folds. Slices without a cavity stay.
 
     Args:
         images: (k, z, Y, X) float32.
@@ -56,7 +56,9 @@ def _cavities(labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     counted = area.clamp_min(1.0)
     centre_y = (mask.sum(dim=-1, keepdim=True) * y).sum(dim=-2, keepdim=True) / counted
     centre_x = (mask.sum(dim=-2, keepdim=True) * x).sum(dim=-1, keepdim=True) / counted
-    reach = _REACH[0] * torch.sqrt(area / math.pi) + _REACH[1]
+    whole = area + (labels == WALL).sum(dim=(-2, -1), keepdim=True)
+    alone = _BEYOND_CAVITY[0] * torch.sqrt(area / math.pi) + _BEYOND_CAVITY[1]
+    reach = torch.where(whole > area, torch.sqrt(whole / math.pi), alone)
     return y - centre_y, x - centre_x, reach, (area > 0).float()
 
 

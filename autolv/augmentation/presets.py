@@ -77,7 +77,7 @@ def _vendor_robust() -> Preset:
         bias_strength=Chance(probability=0.2, low=0.1, high=0.4),
         ghost_strength=Chance(probability=0.05, low=0.05, high=0.3),
         rician_sd=Chance(probability=0.2, low=0.05, high=0.5),
-        squeeze=Chance(probability=0.2, low=-0.4, high=1.5),
+        squeeze=Chance(probability=0.2, low=-0.4, high=2.5),
     )
 
 
