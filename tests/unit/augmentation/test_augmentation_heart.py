@@ -16,7 +16,6 @@ from autolv.augmentation.presets import PRESETS
 
 CENTRE = (60.0, 55.0)  # y, x
 RADIUS, OUTER = 20.0, 27.0  # of the cavity and of the wall, pixels
-REACH = 1.4 * RADIUS + 3.0
 
 
 def discs(radius: float = RADIUS, outer: float = OUTER, slices: int = 1) -> torch.Tensor:
@@ -34,21 +33,28 @@ def radius_of(labels: torch.Tensor, *codes: int) -> float:
     return math.sqrt(float(torch.isin(labels, torch.tensor(codes, dtype=torch.uint8)).sum()) / math.pi)
 
 
-def comes_to(distance: float, strength: float) -> float:
+def comes_to(distance: float, strength: float, reach: float = OUTER) -> float:
     """Return where what lay at ``distance`` from the centre lies afterwards."""
-    return float(brentq(lambda d: d * (1 + strength * max(0.0, 1 - d / REACH) ** 2) - distance, 0.0, 200.0))
+    return float(brentq(lambda d: d * (1 + strength * max(0.0, 1 - d / reach) ** 2) - distance, 0.0, 200.0))
 
 
-@pytest.mark.parametrize("strength", [-0.4, 0.5, 1.5])
+@pytest.mark.parametrize("strength", [-0.4, 0.5, 2.5])
 def test_cavity_and_wall_go_where_the_formula_says(strength: float) -> None:
     labels = discs()
     image = labels.float()
     moved, changed = squeeze(image, labels, torch.tensor([strength]))
     assert radius_of(changed, 1) == pytest.approx(comes_to(RADIUS, strength), abs=0.25)
-    assert radius_of(changed, 1, 2) == pytest.approx(comes_to(OUTER, strength), abs=0.25)
+    assert radius_of(changed, 1, 2) == pytest.approx(OUTER, abs=0.1)
     assert (radius_of(changed, 1) < RADIUS) is (strength > 0)
     # the image moves as its labels do: but for interpolated borders it shows them
     assert float((moved - changed.float()).abs().gt(0.51).float().mean()) < 0.015
+
+
+def test_without_a_labelled_wall_the_cavitys_size_tells_how_far_it_reaches() -> None:
+    labels = discs()
+    labels[labels == 2] = 0
+    changed = squeeze(labels.float(), labels, torch.tensor([1.0]))[1]
+    assert radius_of(changed, 1) == pytest.approx(comes_to(RADIUS, 1.0, 1.4 * RADIUS + 3.0), abs=0.25)
 
 
 def test_beyond_the_reach_nothing_moves() -> None:
@@ -56,7 +62,7 @@ def test_beyond_the_reach_nothing_moves() -> None:
     image = torch.randn(labels.shape, generator=torch.Generator().manual_seed(1))
     moved, changed = squeeze(image, labels, torch.tensor([1.5]))
     y, x = torch.meshgrid(torch.arange(128.0), torch.arange(120.0), indexing="ij")
-    far = torch.hypot(y - CENTRE[0], x - CENTRE[1]) > REACH + 1
+    far = torch.hypot(y - CENTRE[0], x - CENTRE[1]) > OUTER + 1
     assert torch.equal(changed[0, 0][far], labels[0, 0][far])
     torch.testing.assert_close(moved[0, 0][far], image[0, 0][far], atol=1e-3, rtol=0)
     assert not torch.equal(changed, labels)
@@ -86,7 +92,7 @@ def test_apply_changes_the_samples_that_are_drawn_alone() -> None:
     drawn = dataclasses.replace(Parameters.neutral(3), squeeze=np.array([0.0, 1.2, -0.3]))
     moved, changed = apply(images, labels, drawn, (128, 120))
     assert torch.equal(changed[0], labels[0]) and torch.equal(moved[0], images[0])
-    assert radius_of(changed[1], 1) < radius_of(labels[1], 1) - 3 < radius_of(changed[2], 1)
+    assert radius_of(changed[1], 1) < radius_of(labels[1], 1) - 2 < radius_of(changed[2], 1)
     assert torch.equal(apply(images[1:2], labels[1:2], drawn.rows(1, 2), (128, 120))[1], changed[1:2])
 
 

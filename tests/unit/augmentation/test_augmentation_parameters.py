@@ -202,7 +202,7 @@ def test_other_presets_draw_what_they_drew_before_there_was_a_scanner() -> None:
         ("bias_strength", 0.2, 0.1, 0.4),
         ("ghost_strength", 0.05, 0.05, 0.3),
         ("rician_sd", 0.2, 0.05, 0.5),
-        ("squeeze", 0.2, -0.4, 1.5),
+        ("squeeze", 0.2, -0.4, 2.5),
     ],
 )
 def test_the_robust_preset_draws_scanners_as_often_and_as_far_as_it_says(
