@@ -36,9 +36,13 @@ def squeeze(images: Tensor, labels: Tensor, strength: Tensor) -> tuple[Tensor, T
     grid = torch.stack([  # x before y, in [-1, 1] from edge to edge
         _position(offset_x * (factor - 1), columns, axis=-1), _position(offset_y * (factor - 1), rows, axis=-2),
     ], dim=-1)  # fmt: skip
-    places = [min(max(z - beside, 0), depth - 1) for z in range(images.shape[1])]  # of the slice that shows the cavity
+    of_images = grid
+    if beside:  # neighbours go as the outermost slice whose labels are known
+        of_images = torch.cat(
+            [grid[:, :1].expand(-1, beside, -1, -1, -1), grid, grid[:, -1:].expand(-1, beside, -1, -1, -1)], 1
+        )
     moved = grid_sample(
-        images.reshape(-1, 1, rows, columns), grid[:, places].flatten(0, 1), padding_mode="zeros", align_corners=False
+        images.reshape(-1, 1, rows, columns), of_images.flatten(0, 1), padding_mode="zeros", align_corners=False
     )
     moved_labels = resample_labels(labels.reshape(-1, 1, rows, columns), grid.flatten(0, 1))
     return moved.view_as(images), moved_labels.view_as(labels)
