@@ -77,11 +77,13 @@ def _population(row: Mapping[str, str], where: str) -> Population:
         raise DataError(f"{where}: low and high must both be given.", remedy="Fill both columns.")
     if not low < high:
         raise DataError(f"{where}: low {low:g} is not below high {high:g}.", remedy="Correct one of them.")
+    ages = (first or ANY_AGE[0], ANY_AGE[1] if last is None else last)
+    if ages[0] > ages[1]:
+        raise DataError(f"{where}: age_from {ages[0]:g} is above age_to {ages[1]:g}.", remedy="Correct one of them.")
     if not row.get("source"):
         raise DataError(f"{where}: no source is given.", remedy="Say where the range is from; the report shows it.")
     return Population(
-        quantity=quantity, low=low, high=high, source=row["source"],
-        ages=(first or ANY_AGE[0], ANY_AGE[1] if last is None else last),
+        quantity=quantity, low=low, high=high, source=row["source"], ages=ages,
         **{name: _one_of(row, name, where) for name in _RULES},
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ _SHORTEST_EPOCH = 10
 
 _AUGMENTATION_REASONS = {
     "vendor-robust": "what other scanners, centres and orientations may show (Full 2021), seldom enough that images like those "
-    "of the set lose nothing (docs/decisions/0027)",
+    "of the set lose little (docs/decisions/0027, 0028)",
     "default": "nnU-Net's transforms and ranges, in-plane (Isensee 2021); slices resampled along z do not shift one by one",
 }
 

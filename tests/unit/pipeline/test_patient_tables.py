@@ -74,6 +74,7 @@ def test_normal_ranges_hold_for_what_their_columns_say(tmp_path: Path) -> None:
         ("lv_edv_ml,F,,,2,1,,s", "line 2: low 2 is not below high 1"),
         ("lv_edv_ml,F,,,1,,,s", "line 2: low and high must both be given"),
         ("lv_edv_ml,F,old,,1,2,,s", "line 2: age_from 'old' is not a number"),
+        ("lv_edv_ml,F,60,40,1,2,,s", "line 2: age_from 60 is above age_to 40"),
         ("lv_edv_ml,woman,,,1,2,,s", "line 2: sex 'woman' is none of F, M"),
         ("lv_edv_ml,F,,,1,2,blood,s", "line 2: papillary_rule 'blood' is none of in_cavity, in_mass"),
         ("lv_edv_ml,F,,,1,2,,", "line 2: no source is given"),
